@@ -1,0 +1,1 @@
+//! The projector, the ledger and the notice sender.

@@ -1,0 +1,1 @@
+//! The vp binary: configuration, supervision and the command line.

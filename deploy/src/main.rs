@@ -1,0 +1,2 @@
+//! The vp binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The six tools: a library and a NATS micro service.

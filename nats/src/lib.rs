@@ -1,0 +1,1 @@
+//! Everything that speaks to nats-server: subjects, streams, compare-and-set, deliveries.

@@ -1,0 +1,1 @@
+//! The lane worker: pulls missions, runs executors, finalises attempts.
