@@ -1,0 +1,50 @@
+# `make` alone prints what there is. Everything stays inside the checkout.
+
+CARGO ?= cargo
+# What `make setup` found. Used only after setup, which has said all there is to say.
+SERVER = VP_NATS_SERVER="$$(./nats/setup.sh 2>/dev/null)"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test fmt lint bench clean-tools
+
+help: ## show this list
+	@echo 'vp: a mission queue over NATS JetStream'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'First time here? `make demo`. A nats-server of your own: VP_NATS_SERVER=/path/to/nats-server make ...'
+
+setup: ## find nats-server 2.14 or newer, or fetch it into .tools/ (no root)
+	@./nats/setup.sh >/dev/null
+
+build: ## build the vp binary into target/release/
+	$(CARGO) build --release --locked --bin vp
+
+demo: setup ## see one mission go all the way, on this machine
+	@$(SERVER) && export VP_NATS_SERVER && exec $(CARGO) run --release --locked --bin vp -- demo
+
+test: setup ## run all tests against a real nats-server
+	$(CARGO) build --locked --bin vp
+	@$(SERVER) && export VP_NATS_SERVER && \
+	if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		echo '$(CARGO) nextest run --workspace' && \
+		$(CARGO) nextest run --locked --workspace && \
+		echo '$(CARGO) test --workspace --doc' && \
+		$(CARGO) test --locked --workspace --doc --quiet; \
+	else \
+		echo '$(CARGO) test --workspace (cargo-nextest would be faster)' && \
+		$(CARGO) test --locked --workspace; \
+	fi
+
+fmt: ## format the code
+	$(CARGO) fmt
+
+lint: ## check format and lints, as CI does
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+bench: setup ## measure dispatch to start, and throughput
+	@$(SERVER) && export VP_NATS_SERVER && exec $(CARGO) bench --locked --workspace
+
+clean-tools: ## remove what setup fetched
+	rm -rf .tools

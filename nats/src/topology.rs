@@ -1,0 +1,132 @@
+//! Streams, buckets and durable consumers: created or verified by comparing the server's echo, field by field.
+
+use std::time::Duration;
+
+use vp_shared::ids::VpId;
+use vp_shared::lane::Lanes;
+
+use crate::connect::Connection;
+
+/// The stream that is queue, log and lock.
+pub const MISSIONS: &str = "MISSIONS";
+/// Progress and output, bounded per mission, may be dropped.
+pub const PROGRESS: &str = "PROGRESS";
+/// What sessions are told.
+pub const NOTICES: &str = "NOTICES";
+/// The key-value bucket of the workers' presence.
+pub const WORKERS: &str = "WORKERS";
+
+/// What is asked of the streams.
+#[derive(Debug, Clone)]
+pub struct TopologyConfig {
+    /// Copies of each stream: 1, 3 or 5.
+    pub replicas: usize,
+    /// How long events are kept; every mission's deadline is shorter.
+    pub retention: Duration,
+    /// How long notices are kept.
+    pub notice_retention: Duration,
+}
+
+impl Default for TopologyConfig {
+    fn default() -> Self {
+        let days = |n: u64| Duration::from_secs(n * 86_400);
+        Self { replicas: 1, retention: days(90), notice_retention: days(90) }
+    }
+}
+
+/// Why the streams are not as they must be.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// The server answered with another config than asked for.
+    #[error("nats-server {version} has {asset} with `{field}` = {found}, wanted {wanted}: {advice}")]
+    Mismatch {
+        /// Which stream or consumer.
+        asset: String,
+        /// Which field.
+        field: &'static str,
+        /// What it has.
+        found: String,
+        /// What was wanted.
+        wanted: String,
+        /// The server's version.
+        version: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The server refused.
+    #[error("nats-server refused to make {asset}: {reason}")]
+    Refused {
+        /// Which stream or consumer.
+        asset: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// It is not there and this step may only look.
+    #[error("{asset} does not exist: run `vp up`, or `vp lanes --apply` with admin credentials")]
+    Missing {
+        /// Which stream or consumer.
+        asset: String,
+    },
+    /// The server did not answer.
+    #[error("nats-server did not answer about {asset}")]
+    Unavailable {
+        /// Which stream or consumer.
+        asset: String,
+        /// The client's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The durable consumer of a lane's tier.
+pub fn queue_consumer(vp_id: &VpId, tier: vp_shared::tier::Tier) -> String {
+    format!("{}-{tier}", vp_id.as_str().replace('.', "-"))
+}
+
+/// Creates what is missing and verifies all: streams, buckets, and the four queues of every lane. The admin
+/// step; safe to repeat.
+///
+/// # Errors
+/// [`TopologyError`]; what was made until then stays and is verified by the next run.
+pub async fn ensure(conn: &Connection, config: &TopologyConfig, lanes: &Lanes) -> Result<(), TopologyError> {
+    let _ = (conn, config, lanes);
+    todo!()
+}
+
+/// Re-creates one lane's queues from `start_seq` (1: everything; a running mission is delivered again, which
+/// changes nothing while its owner lives).
+///
+/// # Errors
+/// As [`ensure`].
+pub async fn ensure_lane(
+    conn: &Connection,
+    vp_id: &VpId,
+    lane: &vp_shared::lane::LaneProfile,
+    start_seq: u64,
+) -> Result<(), TopologyError> {
+    let _ = (conn, vp_id, lane, start_seq);
+    todo!()
+}
+
+/// How a queue stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueueState {
+    /// Entries that wait.
+    pub waiting: u64,
+    /// Entries handed out and not settled.
+    pub in_hand: u64,
+    /// Pulls that wait for entries.
+    pub pulls: u64,
+}
+
+/// How the queues of a lane stand, one per tier.
+///
+/// # Errors
+/// [`TopologyError::Missing`] or `Unavailable`.
+pub async fn lane_state(
+    conn: &Connection,
+    vp_id: &VpId,
+) -> Result<std::collections::BTreeMap<vp_shared::tier::Tier, QueueState>, TopologyError> {
+    let _ = (conn, vp_id);
+    todo!()
+}

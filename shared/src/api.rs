@@ -1,0 +1,19 @@
+//! What callers send and get: the same types at every door, and between the doors and the ledger.
+
+mod answer;
+mod ledger;
+mod tools;
+mod views;
+mod worker;
+
+pub use answer::{Answer, ErrorCode, ToolError, parse};
+pub use ledger::{
+    Anomaly, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerStatus, PageCursor,
+};
+pub use tools::{
+    ArtifactExcerpt, CancelMission, CancelStatus, Cancelled, DispatchMission, Dispatched, GetMission, ListMissions,
+    MAX_INPUTS_BYTES, MissionDetails, MissionList, Priority, ReadResultArtifacts, ResultArtifacts, StatusFilter,
+    TOOLS, ToolName, WaitMission, Waited,
+};
+pub use views::{AttemptStatus, AttemptView, CancelView, EventView, MissionView};
+pub use worker::{LanePresence, Presence, WorkerAnswer, WorkerQuestion};

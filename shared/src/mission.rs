@@ -1,0 +1,11 @@
+//! A mission: what is asked, what has happened, what may happen next.
+
+mod decide;
+mod fold;
+mod spec;
+mod state;
+
+pub use decide::{Claimant, Command, Effect, Liveness, Reply, StopReason, decide};
+pub use fold::{Applied, CancelRequest, Mission, Owner};
+pub use spec::{Budget, Input, InputSource, MAX_OBJECTIVE_BYTES, MissionSpec, ReplyMode, content_digest};
+pub use state::{EventKind, Status, Step, step};
