@@ -7,13 +7,11 @@ mod views;
 mod worker;
 
 pub use answer::{Answer, ErrorCode, ToolError, parse};
-pub use ledger::{
-    Anomaly, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerStatus, PageCursor,
-};
+pub use ledger::{Anomaly, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerStatus, PageCursor};
 pub use tools::{
-    ArtifactExcerpt, CancelMission, CancelStatus, Cancelled, DispatchMission, Dispatched, GetMission, ListMissions,
-    MAX_INPUTS_BYTES, MissionDetails, MissionList, Priority, ReadResultArtifacts, ResultArtifacts, StatusFilter,
-    TOOLS, ToolName, WaitMission, Waited,
+    ArtifactExcerpt, CancelMission, CancelStatus, Cancelled, DispatchMission, Dispatched, GetMission,
+    ListMissions, MAX_INPUTS_BYTES, MissionDetails, MissionList, Priority, ReadResultArtifacts,
+    ResultArtifacts, StatusFilter, TOOLS, ToolName, WaitMission, Waited,
 };
 pub use views::{AttemptStatus, AttemptView, CancelView, EventView, MissionView};
 pub use worker::{LanePresence, Presence, WorkerAnswer, WorkerQuestion};

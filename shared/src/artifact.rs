@@ -97,11 +97,14 @@ pub fn categorize(path: &str, declared: Option<Category>, rules: &[CategoryRule]
         SYNC_MARKER_FILE => return Category::SyncMarker,
         _ => {}
     }
-    let fits_anywhere = |category: &Category| matches!(category, Category::PrimaryWorkProduct | Category::SupportingArtifact);
+    let fits_anywhere =
+        |category: &Category| matches!(category, Category::PrimaryWorkProduct | Category::SupportingArtifact);
     if let Some(category) = declared.filter(fits_anywhere) {
         return category;
     }
-    if let Some(rule) = rules.iter().find(|rule| fits_anywhere(&rule.category) && glob_matches(&rule.glob, path)) {
+    if let Some(rule) =
+        rules.iter().find(|rule| fits_anywhere(&rule.category) && glob_matches(&rule.glob, path))
+    {
         return rule.category;
     }
     if supporting_by_name(path) { Category::SupportingArtifact } else { Category::PrimaryWorkProduct }
@@ -116,7 +119,9 @@ fn supporting_by_name(path: &str) -> bool {
         || known.contains(&stem)
         || name.starts_with('.')
         || matches!(name, RECEIPT_FILE | SYNC_MARKER_FILE)
-        || folders.split('/').any(|folder| matches!(folder, "logs" | "traces" | "transcripts" | "logfire-eval"))
+        || folders
+            .split('/')
+            .any(|folder| matches!(folder, "logs" | "traces" | "transcripts" | "logfire-eval"))
 }
 
 /// True when `glob` matches the whole of `path`. Linear in both but for `**`, which tries each folder.
@@ -249,7 +254,10 @@ mod tests {
             categorize("tables/a.csv", Some(Category::PrimaryWorkProduct), &rules),
             Category::PrimaryWorkProduct
         );
-        assert_eq!(categorize("run.log", Some(Category::PrimaryWorkProduct), &rules), Category::PrimaryWorkProduct);
+        assert_eq!(
+            categorize("run.log", Some(Category::PrimaryWorkProduct), &rules),
+            Category::PrimaryWorkProduct
+        );
         // Nobody can declare a file to be the receipt, nor the receipt to be something else.
         assert_eq!(categorize("x.md", Some(Category::Receipt), &[]), Category::PrimaryWorkProduct);
         assert_eq!(categorize(RECEIPT_FILE, Some(Category::PrimaryWorkProduct), &[]), Category::Receipt);
@@ -282,7 +290,8 @@ mod tests {
         fn a_path_matches_itself_and_both_stars(path in "[a-z.]{1,8}(/[a-z.]{1,8}){0,4}") {
             prop_assert!(glob_matches(&path, &path));
             prop_assert!(glob_matches("**", &path));
-            prop_assert!(glob_matches(&format!("**/{path}"), &path));
+            let anywhere = format!("**/{path}");
+            prop_assert!(glob_matches(&anywhere, &path));
         }
 
         #[test]

@@ -336,7 +336,9 @@ impl Event {
             Ok(read) => read,
             Err(error) => {
                 return Err(match serde_json::from_slice::<Version>(bytes) {
-                    Ok(version) if version.schema > SCHEMA => BadEvent::FutureSchema { found: version.schema },
+                    Ok(version) if version.schema > SCHEMA => {
+                        BadEvent::FutureSchema { found: version.schema }
+                    }
                     _ => BadEvent::Envelope(error),
                 });
             }
@@ -387,4 +389,99 @@ fn read_body(kind: EventKind, json: &str) -> Result<EventBody, serde_json::Error
         EventKind::Failed => body!(Failed { failure: Failure, result: MissionResult, usage: Usage }),
         EventKind::Cancelled => body!(Cancelled { reason: String, result: MissionResult, usage: Usage }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::FailureClass;
+    use serde_json::{Value, json};
+
+    fn spec() -> Value {
+        json!({
+            "objective": "o", "mission_type": "task", "deadline": "2026-11-29T09:00:00.000000Z",
+            "content_sha256": "d", "inputs": [{"path": "a.txt", "text": "x"}], "budget": {"wall_seconds": 5},
+        })
+    }
+
+    fn envelope(kind: &str, body: &Value) -> Value {
+        json!({
+            "schema": 1, "type": format!("vp.mission.{kind}"), "id": "0193a1b2-0000-7000-8000-000000000000",
+            "mission_id": "m-aaaaaaaaaaaaaaaaaaaaaaaaaa", "vp_id": "vp.coder.primary", "attempt": 1,
+            "time": "2026-11-22T09:00:00.000001Z", "actor": {"kind": "worker", "id": "w"},
+            "source": {"session_id": "demo", "reply_mode": "final"}, "body": body,
+        })
+    }
+
+    fn bodies() -> Vec<(&'static str, Value)> {
+        let result = json!({"artifacts_total": 1, "primary_total": 0});
+        let usage = json!({"wall_ms": 7, "cost_usd": 0.25});
+        let failure = json!({"class": "timeout", "message": "too long"});
+        let worker = json!({"worker_id": "w", "incarnation": "i", "host": "h", "version": "v"});
+        vec![
+            ("scheduled", json!({"mission": spec(), "tier": "low"})),
+            ("dispatched", json!({"mission": spec(), "tier": "urgent"})),
+            ("started", json!({"worker": worker, "lease": "$JS.ACK.x", "took_over": failure})),
+            ("attempt_failed", json!({"failure": failure, "retry_at": "2026-11-22T09:00:09.000000Z"})),
+            ("released", json!({"reason": "drain"})),
+            ("cancel_requested", json!({"reason": "r", "by": "s"})),
+            (
+                "outcome_recorded",
+                json!({"outcome": {"status": "failed", "failure": failure, "usage": usage}}),
+            ),
+            ("completed", json!({"summary": "s", "result": result, "usage": usage})),
+            ("failed", json!({"failure": failure, "result": result, "usage": usage})),
+            ("cancelled", json!({"reason": "r", "result": result, "usage": usage})),
+        ]
+    }
+
+    #[test]
+    fn every_kind_of_event_is_read_and_written_the_same() {
+        let all = bodies();
+        assert_eq!(all.len(), EventKind::ALL.len());
+        for (kind, body) in all {
+            let json = envelope(kind, &body);
+            let event = Event::from_json(json.to_string().as_bytes())
+                .unwrap_or_else(|error| panic!("{kind}: {error:?}"));
+            assert_eq!(event.kind().name(), kind);
+            let written: Value = serde_json::from_slice(&event.to_json()).unwrap();
+            assert_eq!(written, json, "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_apart() {
+        let read = |json: &Value| Event::from_json(json.to_string().as_bytes()).unwrap_err();
+        let good = envelope("released", &json!({"reason": "r"}));
+        assert!(matches!(Event::from_json(b"").unwrap_err(), BadEvent::Envelope(_)));
+        assert!(matches!(Event::from_json(b"{}").unwrap_err(), BadEvent::Envelope(_)));
+        let mut future = good.clone();
+        future["schema"] = json!(2);
+        assert!(matches!(read(&future), BadEvent::FutureSchema { found: 2 }));
+        // A future envelope may look quite different.
+        assert!(matches!(read(&json!({"schema": 9, "what": []})), BadEvent::FutureSchema { found: 9 }));
+        assert!(
+            matches!(read(&envelope("exploded", &json!({}))), BadEvent::UnknownType(name) if name == "vp.mission.exploded")
+        );
+        assert!(matches!(
+            read(&envelope("released", &json!({}))),
+            BadEvent::Body { kind: EventKind::Released, .. }
+        ));
+        let mut lane = good.clone();
+        lane["vp_id"] = json!("vp.*.primary");
+        assert!(matches!(read(&lane), BadEvent::Envelope(_)));
+    }
+
+    #[test]
+    fn an_unknown_field_of_a_later_build_is_stepped_over() {
+        let mut json = envelope("released", &json!({"reason": "r", "mood": "calm"}));
+        json["weather"] = json!("fine");
+        assert!(Event::from_json(json.to_string().as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_failure_message_is_bounded() {
+        let failure = Failure::new(FailureClass::ExecutorError, "x".repeat(100_000));
+        assert!(failure.message.len() <= Failure::MAX_MESSAGE_BYTES);
+    }
 }

@@ -79,7 +79,11 @@ impl FailureClass {
     pub const fn is_permanent(self) -> bool {
         matches!(
             self,
-            Self::BudgetExceeded | Self::Guardrail | Self::DeadlineExceeded | Self::InvalidMission | Self::Auth
+            Self::BudgetExceeded
+                | Self::Guardrail
+                | Self::DeadlineExceeded
+                | Self::InvalidMission
+                | Self::Auth
         )
     }
 }

@@ -78,7 +78,9 @@ impl LaneProfile {
         if self.display_name.trim().is_empty() || self.display_name.len() > 64 {
             return bad("display_name", "want 1 to 64 bytes");
         }
-        if self.aliases.len() > 64 || self.aliases.iter().any(|alias| alias.trim().is_empty() || alias.len() > 64) {
+        if self.aliases.len() > 64
+            || self.aliases.iter().any(|alias| alias.trim().is_empty() || alias.len() > 64)
+        {
             return bad("aliases", "want at most 64, each of 1 to 64 bytes");
         }
         if !(1..=1024).contains(&self.slots) {
@@ -126,9 +128,14 @@ impl ExecutorProfile {
         match self {
             Self::Command { argv, env, .. } => {
                 if argv.first().is_none_or(String::is_empty) || argv.iter().any(|arg| arg.contains('\0')) {
-                    return Err(BadLane { field: "executor.argv", why: "want a program, and no NUL in any argument" });
+                    return Err(BadLane {
+                        field: "executor.argv",
+                        why: "want a program, and no NUL in any argument",
+                    });
                 }
-                if env.iter().any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')) {
+                if env.iter().any(|(name, value)| {
+                    name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
+                }) {
                     return Err(BadLane { field: "executor.env", why: "want names without `=` and no NUL" });
                 }
                 Ok(())
@@ -237,7 +244,11 @@ mod tests {
         assert_eq!(complaint(|l| l.limits.max_log_bytes = 0), "limits.max_log_bytes");
         assert_eq!(
             complaint(|l| {
-                l.executor = ExecutorProfile::Command { argv: vec![], env: BTreeMap::new(), pass_env: BTreeSet::new() };
+                l.executor = ExecutorProfile::Command {
+                    argv: vec![],
+                    env: BTreeMap::new(),
+                    pass_env: BTreeSet::new(),
+                };
             }),
             "executor.argv"
         );

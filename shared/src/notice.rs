@@ -72,9 +72,15 @@ pub fn notice(mission: &Mission, event: &Event, vp_name: &str) -> Option<Notice>
         ReplyMode::Final | ReplyMode::Silent => return None,
     }
     let (summary, failure, reason, result) = match &event.body {
-        EventBody::Completed { summary, result, .. } => (Some(summary.clone()), None, None, Some(result.clone())),
-        EventBody::Failed { failure, result, .. } => (None, Some(failure.clone()), None, Some(result.clone())),
-        EventBody::Cancelled { reason, result, .. } => (None, None, Some(reason.clone()), Some(result.clone())),
+        EventBody::Completed { summary, result, .. } => {
+            (Some(summary.clone()), None, None, Some(result.clone()))
+        }
+        EventBody::Failed { failure, result, .. } => {
+            (None, Some(failure.clone()), None, Some(result.clone()))
+        }
+        EventBody::Cancelled { reason, result, .. } => {
+            (None, None, Some(reason.clone()), Some(result.clone()))
+        }
         EventBody::CancelRequested { reason, .. } => (None, None, Some(reason.clone()), None),
         _ => (None, None, None, None),
     };
@@ -106,7 +112,9 @@ fn what(mission: &Mission, event: &Event) -> Option<&'static str> {
     match event.kind() {
         EventKind::Scheduled => Some("scheduled"),
         // A re-tier is not told, nor a queue entry that came late.
-        EventKind::Dispatched if mission.queued_at == Some(event.time) && mission.attempt == 0 => Some("dispatched"),
+        EventKind::Dispatched if mission.queued_at == Some(event.time) && mission.attempt == 0 => {
+            Some("dispatched")
+        }
         EventKind::Started if event.attempt == 1 => Some("started"),
         EventKind::CancelRequested => Some("cancel_requested"),
         EventKind::Completed | EventKind::Failed | EventKind::Cancelled => Some("terminal"),
@@ -178,3 +186,8 @@ fn category_lines(out: &mut String, artifacts: &[Artifact], category: Category, 
         let _ = write!(out, "\n{}: and {} more", category.label(), total - shown);
     }
 }
+
+#[cfg(test)]
+#[path = "notice_tests.rs"]
+#[expect(clippy::needless_pass_by_value, reason = "json! values read better as arguments")]
+mod tests;

@@ -62,8 +62,9 @@ impl UtcTime {
     /// # Errors
     /// [`BadTime`] with the reason.
     pub fn parse(text: &str) -> Result<Self, BadTime> {
-        let parsed: Timestamp =
-            text.parse().map_err(|_| BadTime(text.chars().take(40).flat_map(char::escape_debug).collect()))?;
+        let parsed: Timestamp = text
+            .parse()
+            .map_err(|_| BadTime(text.chars().take(40).flat_map(char::escape_debug).collect()))?;
         Ok(Self::from_micros(parsed.as_microsecond()))
     }
 }
@@ -118,7 +119,10 @@ mod tests {
     #[test]
     fn six_digits_always() {
         assert_eq!(UtcTime::from_micros(0).to_string(), "1970-01-01T00:00:00.000000Z");
-        assert_eq!(UtcTime::parse("2026-11-22T10:00:00.1234567+01:00").unwrap().to_string(), "2026-11-22T09:00:00.123456Z");
+        assert_eq!(
+            UtcTime::parse("2026-11-22T10:00:00.1234567+01:00").unwrap().to_string(),
+            "2026-11-22T09:00:00.123456Z"
+        );
     }
 
     #[test]

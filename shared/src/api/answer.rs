@@ -117,7 +117,14 @@ impl ToolError {
     /// A failure of that code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let message = crate::text::cut(message.into(), 4096);
-        Self { code, message, retryable: code.retryable(), hint: None, retry_after_seconds: None, mission_id: None }
+        Self {
+            code,
+            message,
+            retryable: code.retryable(),
+            hint: None,
+            retry_after_seconds: None,
+            mission_id: None,
+        }
     }
 
     /// A wrong input: which field, and what was wrong with it.

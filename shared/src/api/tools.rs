@@ -189,7 +189,9 @@ impl DispatchMission {
         let total = constraints.saturating_add(inputs).saturating_add(self.objective.len());
         if total > MAX_INPUTS_BYTES {
             let field = if inputs > constraints { "inputs" } else { "constraints" };
-            let why = format!("objective, constraints and inputs have {total} bytes, want at most {MAX_INPUTS_BYTES}");
+            let why = format!(
+                "objective, constraints and inputs have {total} bytes, want at most {MAX_INPUTS_BYTES}"
+            );
             return Err(ToolError::field(field, why));
         }
         Ok(())
@@ -278,7 +280,10 @@ fn check_inputs(inputs: &[Input]) -> Result<(), ToolError> {
             return Err(ToolError::field(&field, "is given twice"));
         }
         if let InputSource::Object(_) = input.source {
-            return Err(ToolError::field(&format!("inputs[{i}].object"), "the object store is not supported yet: use `text`"));
+            return Err(ToolError::field(
+                &format!("inputs[{i}].object"),
+                "the object store is not supported yet: use `text`",
+            ));
         }
     }
     Ok(())
@@ -337,8 +342,11 @@ pub struct MissionDetails {
 pub struct StatusFilter(pub Vec<Status>);
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "want a status, or a list of them: scheduled, queued, running, retrying, cancelling, \
-                              finalizing, completed, failed, cancelled")]
+#[serde(
+    untagged,
+    expecting = "want a status, or a list of them: scheduled, queued, running, retrying, cancelling, \
+                              finalizing, completed, failed, cancelled"
+)]
 enum OneOrMany {
     One(Status),
     Many(Vec<Status>),

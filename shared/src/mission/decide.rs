@@ -341,8 +341,9 @@ fn finish(
         Status::Running => {
             if let Some(failure) = &outcome.failure {
                 let retry_at = now.plus(delay);
-                let another = policy.allows(failure.class, mission.counted_attempts(), mission.spec.max_attempts)
-                    && retry_at < mission.spec.deadline;
+                let another =
+                    policy.allows(failure.class, mission.counted_attempts(), mission.spec.max_attempts)
+                        && retry_at < mission.spec.deadline;
                 if another {
                     let body = EventBody::AttemptFailed { failure: failure.clone(), retry_at };
                     return vec![append(mission, body), Effect::Nak { delay }];
@@ -449,4 +450,5 @@ fn nothing_delivered(result: &MissionResult) -> Failure {
 
 #[cfg(test)]
 #[path = "decide_tests.rs"]
+#[expect(clippy::format_push_string, reason = "a table for people")]
 mod tests;

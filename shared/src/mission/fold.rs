@@ -127,7 +127,8 @@ impl Mission {
     }
 
     fn born(event: &Event, seq: u64) -> Option<Self> {
-        let (EventBody::Scheduled { mission: spec, tier } | EventBody::Dispatched { mission: spec, tier }) = &event.body
+        let (EventBody::Scheduled { mission: spec, tier } | EventBody::Dispatched { mission: spec, tier }) =
+            &event.body
         else {
             return None;
         };
@@ -163,9 +164,9 @@ impl Mission {
     fn fits(&self, event: &Event) -> bool {
         match event.body {
             EventBody::Started { .. } => event.attempt == self.attempt + 1,
-            EventBody::AttemptFailed { .. } | EventBody::Released { .. } | EventBody::OutcomeRecorded { .. } => {
-                event.attempt == self.attempt
-            }
+            EventBody::AttemptFailed { .. }
+            | EventBody::Released { .. }
+            | EventBody::OutcomeRecorded { .. } => event.attempt == self.attempt,
             _ => true,
         }
     }
