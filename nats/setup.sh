@@ -14,7 +14,7 @@ needed_major=2
 needed_minor=14
 needed="$needed_major.$needed_minor"
 suite=testing
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+keyrings=/usr/share/keyrings
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 tools="$root/.tools"
@@ -102,11 +102,11 @@ private_apt() {
 
 # The Debian archives (not the security ones) that this machine's apt is set up for.
 mirrors() {
-    # Without downloaded lists apt knows the configured places but not their origin.
-    for option in '' --no-release-info; do
-        # shellcheck disable=SC2086 # an empty option is no argument
-        apt-get indextargets $option --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null
-    done | grep -v -e security -e '^cdrom:' | grep -e '/debian/*$' -e debian | awk '!seen[$0]++'
+    {
+        apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian'
+        # Without downloaded lists apt knows the configured places but not their origin.
+        apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' | grep debian
+    } 2>/dev/null | grep -v -e security -e '^cdrom:' | awk '!seen[$0]++'
 }
 
 # Lists the suite $2 of the mirror $1, verified with the keys in $3.
@@ -124,6 +124,14 @@ download_and_unpack() {
     (cd "$work/deb" && private_apt download "$1") && dpkg -x "$work/deb/$1"_*.deb "$work/$1"
 }
 
+# Newer releases of Debian call it .pgp.
+keyring_in() {
+    for candidate in "$1/debian-archive-keyring.gpg" "$1/debian-archive-keyring.pgp"; do
+        [ ! -s "$candidate" ] || { printf '%s\n' "$candidate"; return 0; }
+    done
+    return 1
+}
+
 signature_refused() { grep -q -e NO_PUBKEY -e 'is not signed' -e 'not available: ' -e EXPKEYSIG -e 'sqv' "$work/log"; }
 
 # Debian adds the keys of newer suites to the key package of older ones. So the
@@ -132,20 +140,18 @@ renew_keys() {
     codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
     say "setup: the keys of this machine do not know $suite's signature;"
     say "setup: taking newer ones from $codename's debian-archive-keyring, verified with the keys at hand"
-    [ -n "$codename" ] && list_suite "$1" "$codename" "$keyring" &&
-        download_and_unpack debian-archive-keyring || return 1
-    newer="$work/newer-keys"
-    find "$work/debian-archive-keyring/usr/share/keyrings" \
-        \( -name debian-archive-keyring.gpg -o -name debian-archive-keyring.pgp \) \
-        -exec cp -L {} "$newer.${keyring##*.}" \;
-    [ -s "$newer.${keyring##*.}" ] && list_suite "$1" "$suite" "$newer.${keyring##*.}"
+    [ -n "$codename" ] || return 1
+    list_suite "$1" "$codename" "$keyring" || return 1
+    download_and_unpack debian-archive-keyring || return 1
+    newer=$(keyring_in "$work/debian-archive-keyring$keyrings") && list_suite "$1" "$suite" "$newer"
 }
 
 fetch_from() {
     : >"$work/log"
     say "setup: fetching Debian $suite's nats-server into $tools (about 15 MB; the system is not touched)"
     if ! list_suite "$1" "$suite" "$keyring"; then
-        signature_refused && renew_keys "$1" || return 1
+        signature_refused || return 1
+        renew_keys "$1" || return 1
     fi
     download_and_unpack nats-server || return 1
     binary="$work/nats-server/usr/sbin/nats-server"
@@ -161,7 +167,8 @@ fetch() {
         command -v "$program" >/dev/null ||
             give_up "none is installed, and without \`$program\` (not a Debian system) none can be fetched"
     done
-    [ -r "$keyring" ] || give_up "none is installed, and $keyring is missing, so Debian's packages cannot be verified"
+    keyring=$(keyring_in "$keyrings") ||
+        give_up "none is installed, and without $keyrings/debian-archive-keyring.gpg Debian's packages cannot be verified"
     arch=$(dpkg --print-architecture)
     mkdir -p "$tools" || give_up "none is installed, and $tools cannot be written"
     work=$(mktemp -d "$tools/fetch.XXXXXX")

@@ -1,1 +1,4 @@
-//! The vp binary: configuration, supervision and the command line.
+//! The `vp` binary's parts: configuration, supervision and the command line.
+
+pub mod config;
+pub mod logging;

@@ -96,6 +96,7 @@ impl TlsConfig {
 pub struct Connection {
     client: Client,
     jetstream: jetstream::Context,
+    api_prefix: Arc<str>,
     version: ServerVersion,
     state: watch::Receiver<ConnectionState>,
     request_timeout: Duration,
@@ -124,7 +125,8 @@ pub async fn connect(config: &ConnectConfig) -> Result<Connection, ConnectError>
     let version = supported_version(&client, &shown)?;
     let jetstream = jetstream_context(config, client.clone());
     answering_jetstream(&jetstream, config.connect_timeout, &shown, &link).await?;
-    Ok(Connection { client, jetstream, version, state, request_timeout: config.request_timeout })
+    let api_prefix = api_prefix(config.jetstream_domain.as_deref());
+    Ok(Connection { client, jetstream, api_prefix, version, state, request_timeout: config.request_timeout })
 }
 
 impl Connection {
@@ -136,6 +138,11 @@ impl Connection {
     /// The JetStream context, with the domain and the timeouts of the configuration.
     pub fn jetstream(&self) -> &jetstream::Context {
         &self.jetstream
+    }
+
+    /// What JetStream API subjects begin with: `$JS.API`, or with the domain of the configuration in it.
+    pub(crate) fn api_prefix(&self) -> &str {
+        &self.api_prefix
     }
 
     /// The version of the server first connected to.
@@ -244,6 +251,10 @@ fn supported_version(client: &Client, url: &str) -> Result<ServerVersion, Connec
         Some(version) if version.is_supported() => Ok(version),
         _ => Err(ConnectError::ServerTooOld { url: url.to_owned(), found, needed: ServerVersion::needed() }),
     }
+}
+
+fn api_prefix(domain: Option<&str>) -> Arc<str> {
+    domain.map_or_else(|| Arc::from("$JS.API"), |domain| format!("$JS.{domain}.API").into())
 }
 
 fn jetstream_context(config: &ConnectConfig, client: Client) -> jetstream::Context {

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use vp_shared::api::ToolName;
+use vp_shared::api::{LedgerQuestion, ToolName};
 use vp_shared::ids::{MissionId, SessionId, VpId, WorkerId};
 use vp_shared::mission::EventKind;
 use vp_shared::tier::Tier;
@@ -140,6 +140,11 @@ pub fn worker(worker_id: &WorkerId) -> String {
 /// A tool's endpoint.
 pub fn tool(tool: ToolName) -> String {
     format!("vp.tool.{tool}")
+}
+
+/// Where the ledger is asked.
+pub fn ledger(question: LedgerQuestion) -> String {
+    format!("vp.ledger.{}", question.name())
 }
 
 /// A session as one token: letters, digits and `-` stay, every other byte becomes `_` and two hex digits, so

@@ -2,62 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-use std::path::Path;
-use std::process::Stdio;
+mod support;
+
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use vp_nats::connect::{Auth, ConnectConfig, ConnectError, LinkError, Secret, connect};
 use vp_nats::harness::TestServer;
-use vp_nats::server::find_binary;
+
+use support::jwt::JwtWorld;
+use support::plain_server;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A server that is not ours: plain nats-server with a configuration of the test's own.
-struct PlainServer {
-    url: String,
-    _child: Child,
-    _dir: tempfile::TempDir,
-}
-
-async fn plain_server(config: &str) -> PlainServer {
-    let dir = tempfile::tempdir().unwrap();
-    let text = format!(
-        "listen: \"127.0.0.1:-1\"\nports_file_dir: \"{0}\"\n{1}\n",
-        dir.path().display(),
-        config.replace("DIR", dir.path().to_str().unwrap())
-    );
-    let file = dir.path().join("plain.conf");
-    std::fs::write(&file, text).unwrap();
-    let child = Command::new(find_binary().await.unwrap().path)
-        .arg("-c")
-        .arg(&file)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let pid = child.id().unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    let url = loop {
-        if let Some(url) = announced_url(dir.path(), pid) {
-            break url;
-        }
-        assert!(Instant::now() < deadline, "the plain server does not start");
-        sleep(Duration::from_millis(5)).await;
-    };
-    PlainServer { url, _child: child, _dir: dir }
-}
-
-fn announced_url(dir: &Path, pid: u32) -> Option<String> {
-    let text = std::fs::read(dir.join(format!("nats-server_{pid}.ports"))).ok()?;
-    let ports: serde_json::Value = serde_json::from_slice(&text).ok()?;
-    Some(ports["nats"][0].as_str()?.replace("tls://", "nats://"))
-}
 
 /// A stand-in for an old nats-server: it greets with that version, takes any CONNECT and answers PING.
 async fn old_server_stand_in(version: &'static str) -> String {
@@ -274,78 +233,6 @@ async fn a_creds_file_is_accepted_and_read_again_at_each_reconnect() {
         .unwrap()
         .unwrap();
     assert_eq!(identity(&connection).await, second.public_key());
-}
-
-/// An operator with one account that has JetStream, made by hand as `nsc` would.
-struct JwtWorld {
-    operator: nkeys::KeyPair,
-    system: nkeys::KeyPair,
-    account: nkeys::KeyPair,
-}
-
-impl JwtWorld {
-    fn new() -> Self {
-        Self {
-            operator: nkeys::KeyPair::new_operator(),
-            system: nkeys::KeyPair::new_account(),
-            account: nkeys::KeyPair::new_account(),
-        }
-    }
-
-    fn server_config(&self) -> String {
-        let operator =
-            jwt(&self.operator, &self.operator, &serde_json::json!({ "type": "operator", "version": 2 }));
-        let limits = |stored: i64| {
-            serde_json::json!({ "type": "account", "version": 2, "limits": {
-                "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
-                "conn": -1, "leaf": -1, "mem_storage": stored, "disk_storage": stored, "streams": stored,
-                "consumer": stored,
-            } })
-        };
-        let (system, account) = (self.system.public_key(), self.account.public_key());
-        format!(
-            "jetstream {{ store_dir: \"DIR/js\" }}\noperator: {operator}\nsystem_account: {system}\nresolver: MEMORY\n\
-             resolver_preload {{ {system}: {}, {account}: {} }}",
-            jwt(&self.system, &self.operator, &limits(0)),
-            jwt(&self.account, &self.operator, &limits(-1)),
-        )
-    }
-
-    fn creds(&self, user: &nkeys::KeyPair) -> String {
-        let claims =
-            serde_json::json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 });
-        format!(
-            "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
-             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-            jwt(user, &self.account, &claims),
-            user.seed().unwrap()
-        )
-    }
-}
-
-/// A token about `subject`, signed by `issuer`.
-fn jwt(subject: &nkeys::KeyPair, issuer: &nkeys::KeyPair, claims: &serde_json::Value) -> String {
-    let payload = serde_json::json!({
-        "jti": "test", "iat": 1_700_000_000, "iss": issuer.public_key(), "name": "test",
-        "sub": subject.public_key(), "nats": claims,
-    });
-    let head = base64url(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
-    let signed = format!("{head}.{}", base64url(payload.to_string().as_bytes()));
-    let signature = base64url(&issuer.sign(signed.as_bytes()).unwrap());
-    format!("{signed}.{signature}")
-}
-
-fn base64url(bytes: &[u8]) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0_usize, |word, byte| word << 8 | usize::from(*byte))
-            << (8 * (3 - chunk.len()));
-        for place in 0..=chunk.len() {
-            text.push(char::from(LETTERS[word >> (18 - 6 * place) & 63]));
-        }
-    }
-    text
 }
 
 /// Whom the server takes us for.

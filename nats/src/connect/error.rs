@@ -22,7 +22,9 @@ pub enum ConnectError {
         cause: ClientCause,
     },
     /// The server does not accept who we say we are.
-    #[error("NATS at `{url}` refuses {presented}: {cause}; check the credentials and the server's users")]
+    #[error(
+        "NATS at `{url}` refuses us (presented: {presented}): {cause}; check the credentials and the server's users"
+    )]
     AuthRefused {
         /// The addresses tried.
         url: String,
@@ -131,7 +133,11 @@ impl ClientCause {
 
 impl fmt::Display for ClientCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        // The client prints its kind before its source, which alone is enough.
+        match self.0.source() {
+            Some(source) => f.write_str(source.to_string().trim_start_matches("nats: ")),
+            None => write!(f, "{}", self.0.kind()),
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child as StdChild, Command};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{
@@ -83,7 +82,7 @@ impl Child {
 
     /// Blocks this thread until it has ended, at most `deadline`; whether it has.
     #[cfg(any(test, feature = "harness"))]
-    pub(super) fn block_until_ended(&self, deadline: Duration) -> bool {
+    pub(super) fn block_until_ended(&self, deadline: std::time::Duration) -> bool {
         let ended = self.life.lock();
         let wait = self.life.changed.wait_timeout_while(ended, deadline, |ended| !*ended);
         *wait.unwrap_or_else(PoisonError::into_inner).0

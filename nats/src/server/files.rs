@@ -13,7 +13,7 @@ use crate::connect::Secret;
 const PASSWORD_CHARS: usize = 32;
 /// How much of a log's end is read for an error report.
 const TAIL_BYTES: u64 = 16 * 1024;
-const TAIL_LINES: usize = 12;
+const TAIL_LINES: usize = 8;
 
 /// The files of one managed server, all below `<data_dir>/nats/`.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Files {
     pub(super) fn create(data_dir: &Path) -> Result<Self, ServerError> {
         let data_dir = std::path::absolute(data_dir).on("find", data_dir)?;
         fs::create_dir_all(&data_dir).on("make the data directory", &data_dir)?;
-        let files = Self::below(data_dir);
+        let files = Self::below(&data_dir);
         DirBuilder::new().recursive(true).mode(0o700).create(&files.dir).on("make", &files.dir)?;
         // The directory may be older than this rule.
         fs::set_permissions(&files.dir, fs::Permissions::from_mode(0o700))
@@ -42,7 +42,8 @@ impl Files {
         Ok(files)
     }
 
-    fn below(data_dir: PathBuf) -> Self {
+    /// The files, whether or not they are there.
+    pub(super) fn below(data_dir: &Path) -> Self {
         let dir = data_dir.join("nats");
         let file = |name: &str| dir.join(name);
         Self {
@@ -50,10 +51,11 @@ impl Files {
             config: file("server.conf"),
             run: file("run"),
             password: file("password"),
-            store: file("jetstream"),
+            // The server makes `jetstream` in it.
+            store: dir.clone(),
             log: file("server.log"),
             stderr: file("server.stderr"),
-            data_dir,
+            data_dir: data_dir.to_owned(),
             dir,
         }
     }
@@ -64,15 +66,21 @@ impl Files {
 
     /// The password of this data directory, generated the first time.
     pub(super) fn password(&self) -> Result<Secret, ServerError> {
-        match fs::read_to_string(&self.password) {
-            Ok(text) if !text.trim().is_empty() => return Ok(Secret::new(text.trim())),
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).on("read", &self.password),
+        if let Some(password) = self.known_password()? {
+            return Ok(password);
         }
         let password = Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_CHARS);
         write_private(&self.password, &password)?;
         Ok(Secret::new(password))
+    }
+
+    /// The password of this data directory, if there is one yet.
+    pub(super) fn known_password(&self) -> Result<Option<Secret>, ServerError> {
+        match fs::read_to_string(&self.password) {
+            Ok(text) => Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(Secret::new)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).on("read", &self.password),
+        }
     }
 
     /// Moves the logs of the run before out of the way and forgets its ports. Only for who holds the lock.
@@ -141,8 +149,19 @@ fn tail(path: &Path) -> Vec<String> {
     };
     let bytes = read().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let lines: Vec<&str> = text.lines().map(without_stamp).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+/// Leaves out the `[pid] date time` of a line of the server's log.
+fn without_stamp(line: &str) -> &str {
+    let mut fields = line.splitn(4, ' ');
+    match (fields.next(), fields.next(), fields.next(), fields.next()) {
+        (Some(pid), Some(_), Some(_), Some(rest)) if pid.starts_with('[') && rest.starts_with('[') => {
+            rest.trim()
+        }
+        _ => line.trim(),
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +170,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use super::{Files, TAIL_LINES, write_private};
+    use super::{Files, TAIL_LINES, without_stamp, write_private};
 
     #[test]
     fn the_password_is_kept_and_readable_by_the_owner_only() {
@@ -183,13 +202,25 @@ mod tests {
     }
 
     #[test]
+    fn the_stamp_of_a_log_line_is_left_out_and_other_lines_are_kept() {
+        for (line, rest) in [
+            ("[42] 2026/11/22 22:45:28.274397 [INF] Server is ready", "[INF] Server is ready"),
+            ("panic: out of it all", "panic: out of it all"),
+            ("[1] b", "[1] b"),
+            ("   ", ""),
+        ] {
+            assert_eq!(without_stamp(line), rest);
+        }
+    }
+
+    #[test]
     fn the_tail_holds_the_last_lines_of_this_run_only() {
         let dir = tempfile::tempdir().unwrap();
         let files = Files::create(dir.path()).unwrap();
         fs::write(&files.log, "from the run before\n").unwrap();
         drop(files.begin_run().unwrap());
         assert!(files.log_tail().lines().is_empty());
-        let text: String = (0..5000).map(|n| format!("line {n}\n")).collect();
+        let text = (0..5000).map(|n| format!("line {n}")).collect::<Vec<_>>().join("\n");
         fs::write(&files.log, text).unwrap();
         let tail = files.log_tail();
         assert_eq!(tail.lines().len(), TAIL_LINES);

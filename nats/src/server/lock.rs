@@ -97,9 +97,19 @@ impl Owner {
     }
 }
 
+/// Whether a process of this pid runs; one that has ended and was not reaped does not.
 fn is_alive(pid: Pid) -> bool {
     // A refusal for lack of permission also means that it exists.
-    test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+    let exists = test_kill_process(pid) != Err(rustix::io::Errno::SRCH);
+    // The state is the first field after the program's name, which may itself contain anything.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    exists && state != Some('Z')
+}
+
+/// The living server that the lock file names.
+pub(super) fn living_server(files: &Files) -> Option<Pid> {
+    Owner::read(files).server.filter(|&pid| is_alive(pid))
 }
 
 fn busy(files: &Files, owner: &Owner, orphaned: bool) -> ServerError {
@@ -124,7 +134,7 @@ fn describe(server: Option<Pid>) -> String {
 mod tests {
     use rustix::process::getpid;
 
-    use super::{DataDirLock, Files, Owner, ServerError};
+    use super::{DataDirLock, Files, Owner, ServerError, is_alive};
 
     #[tokio::test]
     async fn a_second_taker_is_refused_at_once_and_told_who_has_it() {
@@ -146,6 +156,18 @@ mod tests {
         assert_eq!(Owner::read(&files), Owner { supervisor: Some(getpid()), server: None });
         lock.record(&files, Some(getpid())).unwrap();
         assert_eq!(Owner::read(&files), Owner { supervisor: Some(getpid()), server: Some(getpid()) });
+    }
+
+    #[test]
+    fn a_process_that_ended_is_dead_even_before_it_is_reaped() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();
+        assert!(!is_alive(pid), "ended");
+        child.wait().unwrap();
+        assert!(!is_alive(pid), "reaped");
+        assert!(is_alive(getpid()));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::child::Child;
 use super::config::{ServerConfig, USER};
 use super::error::{Exit, FileContext, ServerError};
 use super::files::{Files, write_private};
-use super::lock::DataDirLock;
-use super::ready::{NotListening, wait_until_listening};
+use super::lock::{DataDirLock, living_server};
+use super::ready::{NotListening, announced_port, wait_until_listening};
 use super::version::ServerVersion;
 use crate::connect::{Auth, ConnectConfig, Secret, connect};
 
@@ -86,7 +86,7 @@ impl ManagedServer {
 
     /// Where it listens: `nats://127.0.0.1:<port>`, without credentials.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        url_of(self.port)
     }
 
     /// The port it listens on.
@@ -106,8 +106,7 @@ impl ManagedServer {
 
     /// How to connect to it, under the client name `name`.
     pub fn connect_config(&self, name: impl Into<String>) -> ConnectConfig {
-        let auth = Auth::UserPassword { user: USER.to_owned(), password: self.password.clone() };
-        ConnectConfig { auth, ..ConnectConfig::new(self.url(), name) }
+        connect_config_of(self.port, self.password.clone(), name)
     }
 
     /// Resolves when the server has ended: `Ok` after [`stop`](Self::stop), else an error at once.
@@ -204,6 +203,33 @@ impl Drop for ManagedServer {
             self.child.signal(Signal::INT);
         }
     }
+}
+
+/// How to connect to the server that another process runs in `data_dir`; `None` if none runs there.
+///
+/// Nothing is locked, written or asked: the server may still be starting, or end at any time.
+///
+/// # Errors
+/// [`ServerError::File`] if this user may not read the server's files.
+pub fn running_server(
+    data_dir: &Path,
+    name: impl Into<String>,
+) -> Result<Option<ConnectConfig>, ServerError> {
+    let files = Files::below(data_dir);
+    let Some(password) = files.known_password()? else {
+        return Ok(None);
+    };
+    let port = living_server(&files).and_then(|pid| announced_port(&files.run, pid));
+    Ok(port.map(|port| connect_config_of(port, password, name)))
+}
+
+fn connect_config_of(port: u16, password: Secret, name: impl Into<String>) -> ConnectConfig {
+    let auth = Auth::UserPassword { user: USER.to_owned(), password };
+    ConnectConfig { auth, ..ConnectConfig::new(url_of(port), name) }
+}
+
+fn url_of(port: u16) -> String {
+    format!("nats://127.0.0.1:{port}")
 }
 
 /// Lets the server itself check its configuration, which it does better than at a start.

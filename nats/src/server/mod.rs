@@ -22,5 +22,5 @@ mod version;
 pub use binary::{BINARY_ENV, ServerBinary, check_binary, find_binary};
 pub use config::{ServerConfig, SyncMode};
 pub use error::{Exit, LogTail, ServerError, Tried};
-pub use managed::{ManagedServer, Stopped};
+pub use managed::{ManagedServer, Stopped, running_server};
 pub use version::ServerVersion;

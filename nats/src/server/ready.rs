@@ -59,7 +59,7 @@ struct Ports {
 }
 
 /// The port in the ports file of this pid, once the file is there and whole.
-fn announced_port(run_dir: &Path, pid: Pid) -> Option<u16> {
+pub(super) fn announced_port(run_dir: &Path, pid: Pid) -> Option<u16> {
     // The name starts with the binary's own name; only the pid in it is known.
     let suffix = format!("_{pid}.ports");
     let file = std::fs::read_dir(run_dir)

@@ -1,0 +1,240 @@
+//! The command line: what can be said, and who carries it out.
+
+mod doctor;
+mod events;
+mod lanes;
+mod ledger;
+mod notices;
+mod output;
+mod serve;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::config::Settings;
+use crate::exit::{Exit, Failed};
+
+/// Delegate missions to independent VP lanes over NATS JetStream, and be told what came of them.
+///
+/// Exit codes: 0 ok; 1 failure; 2 usage; `wait` and `dispatch --wait`: 3 failed, 4 cancelled, 5 timed out;
+/// 69 broker or ledger unreachable; 75 try again later; 77 forbidden; 78 configuration.
+#[derive(Debug, Parser)]
+#[command(name = "vp", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// A configuration file, over /etc/vp/vp.toml and the user's
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    config: Option<PathBuf>,
+    /// Where `vp up` keeps everything: the managed nats-server's store, the ledger, workspaces
+    #[arg(long, global = true, value_name = "DIR", env = "VP_DATA_DIR", help_heading = "Global options")]
+    data_dir: Option<PathBuf>,
+    /// An existing nats-server, instead of the managed one of the data dir
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    nats_url: Option<String>,
+    /// Another value of the configuration, such as `log.filter=debug`; may be given again
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", help_heading = "Global options")]
+    set: Vec<String>,
+    /// How to print data
+    #[arg(long, short, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    output: Format,
+}
+
+/// How data is printed on stdout; everything else goes to stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON value, exactly the tool's output
+    Json,
+    /// One JSON value a line
+    Ndjson,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole system in the foreground: nats-server, bridge, dispatcher and workers
+    Up(serve::Up),
+    /// See the main job done on a git repository, from delegation to notice, and exit
+    Demo(crate::demo::Demo),
+    /// Run a worker that serves lanes
+    Worker(serve::WorkerArgs),
+    /// Run the bridge: log to ledger, ledger to notices
+    Bridge,
+    /// Run the dispatcher's micro service
+    Dispatcher,
+    /// Delegate a mission
+    Dispatch(tools::Dispatch),
+    /// Show a mission
+    Get(tools::Get),
+    /// List missions, newest first
+    List(tools::List),
+    /// Wait until a mission has ended
+    Wait(tools::Wait),
+    /// Stop a mission
+    Cancel(tools::Cancel),
+    /// Read what a mission left behind
+    Artifacts(tools::Artifacts),
+    /// Show what a session is told, and mark it shown
+    Notices(notices::Notices),
+    /// Show the log of missions
+    Events(events::Events),
+    /// Show lanes, their queues and workers
+    Lanes(lanes::LanesArgs),
+    /// Look after the ledger
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check everything a working system needs
+    Doctor,
+    /// Measure this system on this machine
+    Bench(crate::bench::Bench),
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Own an executor's process tree (started by workers)
+    #[command(hide = true)]
+    Keeper,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Show every value and where it came from; secrets are masked
+    Show,
+    /// Check every layer
+    Check,
+}
+
+/// What commands work with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The configuration.
+    pub settings: Settings,
+    /// How to print.
+    pub format: Format,
+}
+
+/// Parses the command line and carries it out.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        // No configuration, no runtime: a keeper must be light and must not fail for want of a file.
+        Command::Keeper => return vp_worker::keeper::main(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "vp", &mut std::io::stdout());
+            Ok(Exit::Ok)
+        }
+        command => configured(command, &cli.global),
+    };
+    match ended {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(failed) => {
+            output::complain(&failed);
+            ExitCode::from(failed.exit as u8)
+        }
+    }
+}
+
+fn configured(command: Command, global: &Global) -> Result<Exit, Failed> {
+    if let Command::Config(command) = &command {
+        return config(command, global);
+    }
+    let settings = Settings::load(&global.layers()?).map_err(|error| Failed::from_error(Exit::Config, &error))?;
+    crate::logging::init(&settings.log).map_err(|error| Failed::from_error(Exit::Config, &error))?;
+    let context = Context { settings, format: global.output };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(command.threads())
+        .build()
+        .map_err(|error| Failed::new(Exit::Failure, format!("could not start the runtime: {error}")))?;
+    let ended = runtime.block_on(run(command, context));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    ended
+}
+
+impl Command {
+    /// A client needs one thread; what serves uses what there is, within reason.
+    fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        match self {
+            Self::Up(_) | Self::Demo(_) | Self::Bench(_) | Self::Worker(_) | Self::Bridge | Self::Dispatcher => {
+                cores.clamp(2, 8)
+            }
+            _ => 1,
+        }
+    }
+}
+
+async fn run(command: Command, context: Context) -> Result<Exit, Failed> {
+    match command {
+        Command::Up(args) => serve::up(&context, args).await,
+        Command::Demo(args) => crate::demo::run(&context, args).await,
+        Command::Worker(args) => serve::worker(&context, args).await,
+        Command::Bridge => serve::bridge(&context).await,
+        Command::Dispatcher => serve::dispatcher(&context).await,
+        Command::Dispatch(args) => tools::dispatch(&context, args).await,
+        Command::Get(args) => tools::get(&context, args).await,
+        Command::List(args) => tools::list(&context, args).await,
+        Command::Wait(args) => tools::wait(&context, args).await,
+        Command::Cancel(args) => tools::cancel(&context, args).await,
+        Command::Artifacts(args) => tools::artifacts(&context, args).await,
+        Command::Notices(args) => notices::run(&context, args).await,
+        Command::Events(args) => events::run(&context, args).await,
+        Command::Lanes(args) => lanes::run(&context, args).await,
+        Command::Ledger(command) => ledger::run(&context, command).await,
+        Command::Doctor => doctor::run(&context).await,
+        Command::Bench(args) => crate::bench::run(&context, args).await,
+        // Carried out before a runtime exists.
+        Command::Config(_) | Command::Completions { .. } | Command::Keeper => Ok(Exit::Ok),
+    }
+}
+
+fn config(command: &ConfigCommand, global: &Global) -> Result<Exit, Failed> {
+    let layers = global.layers()?;
+    match command {
+        ConfigCommand::Show => {
+            let rows = Settings::show(&layers).map_err(|error| Failed::from_error(Exit::Config, &error))?;
+            output::config_rows(&rows, global.output)?;
+        }
+        ConfigCommand::Check => {
+            Settings::load(&layers).map_err(|error| Failed::from_error(Exit::Config, &error))?;
+            output::say("the configuration is sound");
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+impl Global {
+    /// The layers of configuration that this command line asks for.
+    fn layers(&self) -> Result<crate::config::Layers, Failed> {
+        let mut flags = Vec::new();
+        if let Some(dir) = &self.data_dir {
+            flags.push(("data_dir".to_owned(), dir.display().to_string()));
+        }
+        if let Some(url) = &self.nats_url {
+            flags.push(("nats.url".to_owned(), url.clone()));
+        }
+        for pair in &self.set {
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| Failed::new(Exit::Usage, format!("`--set {pair}`: want KEY=VALUE")))?;
+            flags.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(crate::config::Layers::of_process(self.config.clone(), flags))
+    }
+}
