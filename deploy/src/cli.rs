@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub(crate) use output::{json, line, say, table};
+
 use crate::config::Settings;
 use crate::exit::{Exit, Failed};
 

@@ -1,0 +1,90 @@
+//! Configuration: one validated [`Settings`], and for each key where its value came from.
+//!
+//! - [`env`](mod@env): every environment variable that means something here.
+//! - [`Sources`]: the places that are read. [`load`]: reads them all, merges, checks.
+//! - [`Settings`]: the values; how to turn them into what the other crates take is in its methods.
+//! - [`ConfigError`]: all that is wrong, at once. [`Shown`]: one line of `vp config show`.
+//! - [`default_worker_id`], [`kept_suffix`]: a worker's name. [`write_lane_scripts`]: the example lanes.
+//!
+//! The order, later wins: built-in defaults, `/etc/vp/vp.toml`, the user's file, the `--config` file, the nats
+//! tool's variables, `VP_*`, flags. Each place is checked by itself, so a mistake is found even where a later
+//! place overrides it. Nothing is connected to, and nothing is written.
+
+mod convert;
+pub mod env;
+mod identity;
+mod lanes;
+mod layer;
+mod origin;
+mod problem;
+mod schema;
+mod scripts;
+mod settings;
+mod shown;
+mod sources;
+
+pub use identity::{default_worker_id, kept_suffix};
+pub use origin::Origin;
+pub use problem::{ConfigError, Problem};
+pub use scripts::{LANE_SCRIPTS, write_lane_scripts};
+pub use settings::{
+    BridgeSettings, DispatcherSettings, LogFormat, LogSettings, NatsSettings, ServerSettings, Settings,
+    WorkerSettings,
+};
+pub use shown::Shown;
+pub use sources::{Flag, SYSTEM_FILE, Sources};
+
+use std::path::PathBuf;
+
+use ::config::{Config, Map, Value};
+
+use layer::Layer;
+
+/// The built-in configuration, which is the manual of all keys.
+pub const DEFAULTS: &str = include_str!("../config/vp.toml");
+
+/// A configuration that holds.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The values.
+    pub settings: Settings,
+    /// Every key with its value and where that came from, in the manual's order; secrets masked.
+    pub shown: Vec<Shown>,
+    /// The files that were read, later ones winning.
+    pub files: Vec<PathBuf>,
+}
+
+/// Every key, in the manual's order, without those of the lanes.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    schema::KEYS.iter().map(|key| key.path)
+}
+
+/// Reads all places, merges them and checks the result.
+///
+/// # Errors
+/// [`ConfigError`] with everything that is wrong in any of them.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let (layers, files, mut problems) = sources.read();
+    let mut merged = match merge(layers) {
+        Ok(merged) => merged,
+        Err(error) => return Err(ConfigError { problems: vec![Problem::general(error.to_string())] }),
+    };
+    problems.extend(convert::fill_derived(&mut merged, sources));
+    let (profiles, lane_problems) = lanes::profiles(&merged);
+    problems.extend(lane_problems);
+    // With a value left out, a check across values would complain about what was not written.
+    if !problems.is_empty() {
+        return Err(ConfigError { problems });
+    }
+    let shown = shown::all(&merged, &profiles);
+    let settings = convert::settings(merged, profiles, sources)?;
+    Ok(Loaded { settings, shown, files })
+}
+
+fn merge(layers: Vec<Layer>) -> Result<Map<String, Value>, ::config::ConfigError> {
+    let mut builder = Config::builder();
+    for layer in layers {
+        builder = builder.add_source(layer);
+    }
+    builder.build()?.cache.into_table()
+}

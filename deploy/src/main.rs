@@ -1,2 +1,7 @@
-//! The vp binary.
-fn main() {}
+//! The `vp` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vp::cli::main()
+}

@@ -1,1 +1,28 @@
-//! The six tools: a library and a NATS micro service.
+//! The six tools: a library and a NATS micro service. Contents:
+//!
+//! - [`Dispatcher`]: the tools as methods, and [`Dispatcher::call`] for doors that pass JSON through.
+//!   [`tools`] has one file per tool.
+//! - [`service`]: the same tools on NATS. [`schemas`]: the JSON Schemas of their inputs and outputs.
+//! - [`config`]: options, and who is asking.
+//! - Inside: `find` (a mission from its log or the ledger), `ledger` (asking it), `lookups` (who is alive, how
+//!   long a queue is, at most a second old), `schedule` and `waiting` (pure), `workspace` (files below a folder,
+//!   and no other), `failure` (what NATS said, as a tool's error).
+//!
+//! Invariants: a mission exists once the log has stored it and not before; nothing is published for an input
+//! that is refused; a publish without an answer is never reported as "not done".
+
+pub mod config;
+mod dispatcher;
+mod failure;
+mod find;
+mod ledger;
+mod lookups;
+mod schedule;
+pub mod schemas;
+pub mod service;
+pub mod tools;
+mod waiting;
+mod workspace;
+
+pub use config::{Caller, DispatcherConfig};
+pub use dispatcher::Dispatcher;

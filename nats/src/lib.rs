@@ -6,18 +6,24 @@
 //! - [`delivery`]: queue entries, pulled, renewed, acked. [`watch`]: hints that something was published.
 //! - [`reader`]: ordered reading from a place. [`notices`], [`progress`]: the other two streams.
 //! - [`presence`]: who is alive, and the proof that one is not. [`service`]: request and reply.
-//! - [`retry`], [`clock`]: delays and time for who acts.
+//! - [`retry`], [`clock`]: delays and time for who acts. [`raw`]: plain JetStream, to be measured against.
 
+mod ack;
+mod api;
 pub mod clock;
 pub mod connect;
 pub mod context;
 pub mod delivery;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
+mod headers;
 pub mod mission_log;
 pub mod notices;
 pub mod presence;
 pub mod progress;
+mod publish;
+mod pulls;
+pub mod raw;
 pub mod reader;
 pub mod retry;
 pub mod server;

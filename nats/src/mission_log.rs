@@ -1,13 +1,27 @@
 //! One mission in the MISSIONS stream: append with compare-and-set, read from the leader.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
+use vp_shared::error::Chain;
 use vp_shared::event::{BadEvent, Event};
 use vp_shared::ids::{MissionId, VpId};
-use vp_shared::mission::Mission;
+use vp_shared::mission::{Applied, EventKind, Mission};
+use vp_shared::retry::RetryDelay;
 use vp_shared::time::UtcTime;
 
+use crate::api::{Pick, Raw, read_message};
 use crate::connect::Connection;
+use crate::publish::Append;
+use crate::retry::Delays;
+use crate::subject::{BadSubject, MissionFilter, MissionSubject, Token, mission_in_any_lane};
+use crate::topology::MISSIONS;
+
+/// How long a read is tried.
+const READ_PATIENCE: Duration = Duration::from_secs(20);
+/// How long one try of it waits.
+const TRY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The missions' log.
 #[derive(Debug, Clone)]
@@ -115,13 +129,12 @@ impl MissionLog {
     /// Appends `event`, if the mission still ends with sequence `expected` (0: it has no event yet).
     ///
     /// Sent again, same event, same id, same expectation, until the server answers; the wait between is jittered
-    /// and the whole bounded (30 s). A refusal after an unanswered try is success when the last event is this one.
+    /// and the whole bounded (30 s). A refusal is success when the event that got in is this one.
     ///
     /// # Errors
     /// [`AppendError`]. After `Conflict` nothing of this call is stored; after `Unknown` it may be.
     pub async fn append(&self, event: &Event, expected: u64) -> Result<Stored, AppendError> {
-        let _ = (&self.conn, event, expected);
-        todo!()
+        Append::event(event, expected).run(&self.conn).await
     }
 
     /// As [`Self::append`], and removes the mission's timer in the same publish: for what ends a scheduled mission.
@@ -129,8 +142,7 @@ impl MissionLog {
     /// # Errors
     /// As [`Self::append`].
     pub async fn append_purging_timer(&self, event: &Event, expected: u64) -> Result<Stored, AppendError> {
-        let _ = (event, expected);
-        todo!()
+        Append::purging_timer(event, expected).run(&self.conn).await
     }
 
     /// One atomic batch: the `scheduled` event (with the expectation) and the timer that publishes `dispatched` at `at`.
@@ -144,8 +156,7 @@ impl MissionLog {
         at: UtcTime,
         expected: u64,
     ) -> Result<Stored, AppendError> {
-        let _ = (scheduled, dispatched, at, expected);
-        todo!()
+        Append::with_timer(scheduled, dispatched, at, expected).run(&self.conn).await
     }
 
     /// Reads the whole mission from the stream's leader. `None`: it has no event. "Absent" is not final while
@@ -154,8 +165,21 @@ impl MissionLog {
     /// # Errors
     /// [`ReadError`] when the leader did not answer in time (retried for 20 s through elections and restarts).
     pub async fn read(&self, vp_id: &VpId, mission_id: &MissionId) -> Result<Option<LoggedMission>, ReadError> {
-        let _ = (vp_id, mission_id);
-        todo!()
+        let filter = MissionFilter::new(vp_id, mission_id);
+        let leader = Leader::new(&self.conn, mission_id);
+        let Some(last) = leader.read(Pick::Last(filter.as_str())).await? else { return Ok(None) };
+        let mut reading = Reading::new(vp_id, mission_id);
+        let mut next = 1;
+        // The last message may be gone by now (a timer that fired); then a later one ends it.
+        while next < last.seq {
+            let Some(message) = leader.read(Pick::Next(next, filter.as_str())).await? else { break };
+            next = message.seq + 1;
+            reading.take(&message);
+        }
+        if next <= last.seq {
+            reading.take(&last);
+        }
+        Ok(reading.finish())
     }
 
     /// The lane of a mission known only by its id, from the leader.
@@ -163,7 +187,105 @@ impl MissionLog {
     /// # Errors
     /// As [`Self::read`].
     pub async fn lane_of(&self, mission_id: &MissionId) -> Result<Option<VpId>, ReadError> {
-        let _ = mission_id;
-        todo!()
+        let filter = mission_in_any_lane(mission_id);
+        let found = Leader::new(&self.conn, mission_id).read(Pick::Last(&filter)).await?;
+        Ok(found.and_then(|message| message.subject.parse::<MissionSubject>().ok()).map(|subject| subject.vp_id))
+    }
+}
+
+/// Reads from the leader, through elections and restarts.
+struct Leader<'a> {
+    conn: &'a Connection,
+    mission_id: &'a MissionId,
+    begun: Instant,
+}
+
+impl<'a> Leader<'a> {
+    fn new(conn: &'a Connection, mission_id: &'a MissionId) -> Self {
+        Self { conn, mission_id, begun: Instant::now() }
+    }
+
+    async fn read(&self, pick: Pick<'_>) -> Result<Option<Raw>, ReadError> {
+        let mut delays = Delays::new(&RetryDelay::REQUEST);
+        loop {
+            let error = match read_message(self.conn, MISSIONS, pick, TRY_PATIENCE).await {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            let next = Instant::now() + delays.next().unwrap_or(TRY_PATIENCE);
+            if next.duration_since(self.begun) >= READ_PATIENCE {
+                return Err(ReadError {
+                    mission_id: self.mission_id.clone(),
+                    seconds: self.begun.elapsed().as_secs_f64(),
+                    source: Some(Arc::new(error)),
+                });
+            }
+            tracing::debug!(mission_id = %self.mission_id, %error, "the log did not answer, trying again");
+            sleep_until(next).await;
+        }
+    }
+}
+
+/// A mission while it is read.
+struct Reading<'a> {
+    vp_id: &'a VpId,
+    mission_id: &'a MissionId,
+    mission: Option<Mission>,
+    events: Vec<(u64, Event)>,
+    anomalies: Vec<(u64, LogAnomaly)>,
+    last_seq: u64,
+}
+
+impl<'a> Reading<'a> {
+    fn new(vp_id: &'a VpId, mission_id: &'a MissionId) -> Self {
+        Self { vp_id, mission_id, mission: None, events: Vec::new(), anomalies: Vec::new(), last_seq: 0 }
+    }
+
+    fn take(&mut self, message: &Raw) {
+        self.last_seq = message.seq;
+        let event = match self.event_of(message) {
+            Ok(Some(event)) => event,
+            Ok(None) => return,
+            Err(anomaly) => return self.anomalies.push((message.seq, anomaly)),
+        };
+        if let Applied::Illegal { status } = Mission::apply(&mut self.mission, &event, message.seq) {
+            let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+            self.anomalies.push((message.seq, LogAnomaly::Illegal { event: event.kind().name(), status }));
+        }
+        self.events.push((message.seq, event));
+    }
+
+    /// The event in a message; `None` for the timer, which is none.
+    fn event_of(&self, message: &Raw) -> Result<Option<Event>, LogAnomaly> {
+        let subject: MissionSubject =
+            message.subject.parse().map_err(|error: BadSubject| LogAnomaly::Subject(error.to_string()))?;
+        if subject.token == Token::Timer {
+            return Ok(None);
+        }
+        let event = Event::from_json(&message.payload)?;
+        if event.mission_id != *self.mission_id || event.vp_id != *self.vp_id {
+            return Err(LogAnomaly::Subject(format!("the body is about {} of {}", event.mission_id, event.vp_id)));
+        }
+        let said = match subject.token {
+            Token::Event(kind) => kind,
+            Token::Dispatched(_) | Token::Timer => EventKind::Dispatched,
+        };
+        if said != event.kind() {
+            return Err(LogAnomaly::Subject(format!("`{said}` with the body of `{}`", event.kind())));
+        }
+        Ok(Some(event))
+    }
+
+    fn finish(self) -> Option<LoggedMission> {
+        for (seq, anomaly) in &self.anomalies {
+            tracing::warn!(
+                mission_id = %self.mission_id, vp_id = %self.vp_id, seq, error = %Chain(anomaly),
+                "stepped over a message that is no lawful event"
+            );
+        }
+        let mut mission = self.mission?;
+        // The timer and what is no event count too: the server looks at every subject of the mission.
+        mission.last_seq = self.last_seq;
+        Some(LoggedMission { mission, events: self.events, anomalies: self.anomalies })
     }
 }

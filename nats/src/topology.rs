@@ -1,10 +1,18 @@
 //! Streams, buckets and durable consumers: created or verified by comparing the server's echo, field by field.
 
+mod assets;
+mod verify;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
+use serde_json::Value;
 use vp_shared::ids::VpId;
-use vp_shared::lane::Lanes;
+use vp_shared::lane::{LaneProfile, Lanes};
+use vp_shared::tier::Tier;
 
+use crate::api::{ApiError, ask};
 use crate::connect::Connection;
 
 /// The stream that is queue, log and lock.
@@ -79,7 +87,7 @@ pub enum TopologyError {
 }
 
 /// The durable consumer of a lane's tier.
-pub fn queue_consumer(vp_id: &VpId, tier: vp_shared::tier::Tier) -> String {
+pub fn queue_consumer(vp_id: &VpId, tier: Tier) -> String {
     format!("{}-{tier}", vp_id.as_str().replace('.', "-"))
 }
 
@@ -89,8 +97,15 @@ pub fn queue_consumer(vp_id: &VpId, tier: vp_shared::tier::Tier) -> String {
 /// # Errors
 /// [`TopologyError`]; what was made until then stays and is verified by the next run.
 pub async fn ensure(conn: &Connection, config: &TopologyConfig, lanes: &Lanes) -> Result<(), TopologyError> {
-    let _ = (conn, config, lanes);
-    todo!()
+    for stream in assets::streams(config) {
+        verify::ensure_stream(conn, &stream).await?;
+    }
+    for (vp_id, lane) in lanes {
+        for tier in Tier::ALL {
+            verify::ensure_consumer(conn, MISSIONS, &assets::queue(vp_id, tier, lane, 1)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Re-creates one lane's queues from `start_seq` (1: everything; a running mission is delivered again, which
@@ -101,11 +116,18 @@ pub async fn ensure(conn: &Connection, config: &TopologyConfig, lanes: &Lanes) -
 pub async fn ensure_lane(
     conn: &Connection,
     vp_id: &VpId,
-    lane: &vp_shared::lane::LaneProfile,
+    lane: &LaneProfile,
     start_seq: u64,
 ) -> Result<(), TopologyError> {
-    let _ = (conn, vp_id, lane, start_seq);
-    todo!()
+    for tier in Tier::ALL {
+        verify::ensure_consumer(conn, MISSIONS, &assets::queue(vp_id, tier, lane, start_seq)).await?;
+    }
+    Ok(())
+}
+
+/// Makes or verifies the durable consumer of a session's notices.
+pub(crate) async fn ensure_session(conn: &Connection, name: &str, filter: &str) -> Result<(), TopologyError> {
+    verify::ensure_consumer(conn, NOTICES, &assets::session(name, filter)).await
 }
 
 /// How a queue stands.
@@ -123,10 +145,28 @@ pub struct QueueState {
 ///
 /// # Errors
 /// [`TopologyError::Missing`] or `Unavailable`.
-pub async fn lane_state(
-    conn: &Connection,
-    vp_id: &VpId,
-) -> Result<std::collections::BTreeMap<vp_shared::tier::Tier, QueueState>, TopologyError> {
-    let _ = (conn, vp_id);
-    todo!()
+pub async fn lane_state(conn: &Connection, vp_id: &VpId) -> Result<BTreeMap<Tier, QueueState>, TopologyError> {
+    let mut states = BTreeMap::new();
+    for tier in Tier::ALL {
+        let name = queue_consumer(vp_id, tier);
+        let asset = format!("consumer {name}");
+        let info = ask(conn, &format!("CONSUMER.INFO.{MISSIONS}.{name}"), &Value::Null).await;
+        let info = info.map_err(|error| unanswered(error, asset))?;
+        let number = |field: &str| info[field].as_u64().unwrap_or_default();
+        let state = QueueState {
+            waiting: number("num_pending"),
+            in_hand: number("num_ack_pending"),
+            pulls: number("num_waiting"),
+        };
+        states.insert(tier, state);
+    }
+    Ok(states)
+}
+
+/// What a failed look at `asset` means.
+fn unanswered(error: ApiError, asset: String) -> TopologyError {
+    if error.is(ErrorCode::STREAM_NOT_FOUND) || error.is(ErrorCode::CONSUMER_NOT_FOUND) {
+        return TopologyError::Missing { asset };
+    }
+    TopologyError::Unavailable { asset, source: error.into() }
 }

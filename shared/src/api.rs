@@ -1,13 +1,17 @@
 //! What callers send and get: the same types at every door, and between the doors and the ledger.
 
 mod answer;
+mod attempts;
 mod ledger;
 mod tools;
 mod views;
 mod worker;
 
 pub use answer::{Answer, ErrorCode, ToolError, parse};
-pub use ledger::{Anomaly, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerStatus, PageCursor};
+pub use attempts::apply_attempt;
+pub use ledger::{
+    Anomaly, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerQuestion, LedgerStatus, PageCursor,
+};
 pub use tools::{
     ArtifactExcerpt, CancelMission, CancelStatus, Cancelled, DispatchMission, Dispatched, GetMission,
     ListMissions, MAX_INPUTS_BYTES, MissionDetails, MissionList, Priority, ReadResultArtifacts,

@@ -151,6 +151,13 @@ impl ToolError {
 /// # Errors
 /// A `validation_error`.
 pub fn parse<T: DeserializeOwned>(input: &[u8]) -> Result<T, ToolError> {
+    // A list would be read as the fields in their order.
+    if input.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(ToolError::new(
+            ErrorCode::ValidationError,
+            "the input is wrong: want an object, not a list",
+        ));
+    }
     let mut json = serde_json::Deserializer::from_slice(input);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();

@@ -11,6 +11,36 @@ use crate::ids::{MissionId, SessionId, VpId};
 use crate::mission::Status;
 use crate::time::UtcTime;
 
+/// What can be asked; the names are the subjects' last tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LedgerQuestion {
+    /// [`LedgerGet`], answered by [`LedgerMission`].
+    GetMission,
+    /// [`LedgerList`], answered by [`LedgerPage`].
+    ListMissions,
+    /// An empty object, answered by [`LedgerStatus`].
+    Status,
+}
+
+impl LedgerQuestion {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::GetMission, Self::ListMissions, Self::Status];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GetMission => "get_mission",
+            Self::ListMissions => "list_missions",
+            Self::Status => "status",
+        }
+    }
+
+    /// The question of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|question| question.name() == name)
+    }
+}
+
 /// One mission, please.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -123,7 +123,7 @@ pub struct DispatchMission {
     #[serde(default)]
     pub constraints: Map<String, Value>,
     /// What an attempt may use at most.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub budget: Budget,
     /// The same key with the same content is the same mission, however often it is sent.
     #[serde(default)]
@@ -159,6 +159,21 @@ pub struct DispatchMission {
 
 fn task() -> String {
     "task".into()
+}
+
+/// Reads an object and nothing else: serde would take a list as the fields in their order.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(std::marker::PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Object<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Object(std::marker::PhantomData))
 }
 
 impl DispatchMission {
@@ -400,6 +415,12 @@ impl ListMissions {
     /// # Errors
     /// A `validation_error` that names the field.
     pub fn check(&self) -> Result<(), ToolError> {
+        if self.status.as_ref().is_some_and(|status| status.0.is_empty()) {
+            return Err(ToolError::field(
+                "status",
+                "is an empty list: name a status, or leave it out for all",
+            ));
+        }
         within("limit", u64::from(self.limit), 1, 500)
     }
 }

@@ -1,0 +1,41 @@
+//! The ledger: a database of missions, projected from the log. Only this module opens it.
+//!
+//! - `open`, `lock`, `migration`: a file becomes a ledger, held by one process.
+//! - `entity`, `row`, `place`: its tables, and our types as rows.
+//! - `load`, `commit`, `write`: the projector's way in: missions out, one transaction back.
+//! - `ask`: the doors' questions. `outbox`: notices to be sent. `compare`: two ledgers, row by row.
+
+mod ask;
+mod commit;
+mod compare;
+mod entity;
+mod error;
+mod load;
+mod lock;
+mod migration;
+mod open;
+mod outbox;
+mod place;
+mod row;
+mod write;
+
+use sea_orm::DatabaseConnection;
+
+pub(crate) use commit::{Changes, Committed};
+pub(crate) use entity::{anomaly, artifact, attempt, event, notice};
+pub use error::LedgerError;
+pub(crate) use load::Cursor;
+pub(crate) use lock::LedgerLock;
+pub(crate) use open::Location;
+pub(crate) use place::Place;
+pub(crate) use row::{attempt_row, json, number};
+
+/// An open ledger: one connection that writes, four that read, so that no question ever waits behind the projector nor
+/// the projector behind a question.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+    location: Location,
+    lock: Option<LedgerLock>,
+}

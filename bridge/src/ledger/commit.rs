@@ -1,0 +1,168 @@
+//! One batch, one transaction, and the cursor as a compare-and-set on its old value.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable, QueryFilter,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use vp_nats::topology::MISSIONS;
+use vp_shared::ids::MissionId;
+use vp_shared::mission::Mission;
+
+use super::entity::{anomaly, artifact, attempt, cursor, event, mission, notice};
+use super::error::LedgerError;
+use super::load::Cursor;
+use super::place::Place;
+use super::row::{mission_row, number};
+use super::write::Texts;
+use super::Ledger;
+use crate::project::Change;
+
+/// What a batch changes.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    /// Where the ledger must stand for this to be right.
+    pub(crate) from: Cursor,
+    /// Where it stands after.
+    pub(crate) to: Cursor,
+    pub(crate) anomalies: Vec<anomaly::Model>,
+    events: Vec<event::Model>,
+    missions: Vec<mission::Model>,
+    attempts: HashMap<(String, i64), attempt::Model>,
+    artifacts: Vec<artifact::Model>,
+    notices: Vec<notice::Model>,
+    reborn: Vec<String>,
+}
+
+impl Changes {
+    pub(crate) fn new(from: Cursor) -> Self {
+        Self {
+            from,
+            to: from,
+            anomalies: Vec::new(),
+            events: Vec::new(),
+            missions: Vec::new(),
+            attempts: HashMap::new(),
+            artifacts: Vec::new(),
+            notices: Vec::new(),
+            reborn: Vec::new(),
+        }
+    }
+
+    /// Adds what one message of `mission_id` changes.
+    pub(crate) fn add(&mut self, change: Change, mission_id: &MissionId) {
+        // In the first life of a stream no row can be there before its mission.
+        if change.born && self.from.epoch > 0 {
+            self.reborn.push(mission_id.as_str().to_owned());
+        }
+        self.events.extend(change.event);
+        self.artifacts.extend(change.artifacts);
+        self.notices.extend(change.notice);
+        self.anomalies.extend(change.anomaly);
+        // Of two rows of one attempt the later one holds.
+        for row in change.attempts {
+            self.attempts.insert((row.mission_id.clone(), row.attempt), row);
+        }
+    }
+
+    /// Adds the row of a mission as it is after the batch.
+    pub(crate) fn add_mission(&mut self, mission: &Mission, born: Place) {
+        self.missions.push(mission_row(mission, born));
+    }
+
+    pub(crate) fn notices(&self) -> usize {
+        self.notices.len()
+    }
+
+    pub(crate) fn events(&self) -> usize {
+        self.events.len()
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Committed {
+    /// It is in the ledger.
+    Done,
+    /// Another projector has moved the cursor: nothing of it was written.
+    Lost,
+}
+
+impl Ledger {
+    /// Writes a batch. All of it or, on an error, nothing; asked again it is written once.
+    ///
+    /// # Errors
+    /// [`LedgerError::Database`].
+    pub(crate) async fn commit(&self, changes: &Changes, texts: &mut Texts) -> Result<Committed, LedgerError> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let tx = self.writer.begin_with_options(options).await.map_err(LedgerError::db("begin to write a batch"))?;
+        let moved = move_cursor(&tx, changes).await.map_err(LedgerError::db("move the ledger's cursor"))?;
+        if !moved {
+            tx.rollback().await.map_err(LedgerError::db("leave a batch to another projector"))?;
+            return Ok(Committed::Lost);
+        }
+        write(&tx, changes, texts).await.map_err(LedgerError::db("write a batch to the ledger"))?;
+        tx.commit().await.map_err(LedgerError::db("commit a batch to the ledger"))?;
+        Ok(Committed::Done)
+    }
+}
+
+async fn move_cursor(tx: &DatabaseTransaction, changes: &Changes) -> Result<bool, DbErr> {
+    let (from, to) = (&changes.from, &changes.to);
+    let moved = cursor::Entity::update_many()
+        .set(cursor::ActiveModel {
+            seq: ActiveValue::Set(number(to.seq)),
+            event_us: ActiveValue::Set(to.event_at.map(vp_shared::time::UtcTime::as_micros)),
+            ..Default::default()
+        })
+        .filter(cursor::Column::Stream.eq(MISSIONS))
+        .filter(cursor::Column::CreatedUs.eq(from.created_at.as_micros()))
+        .filter(cursor::Column::Seq.eq(number(from.seq)))
+        .exec(tx)
+        .await?;
+    Ok(moved.rows_affected == 1)
+}
+
+async fn write(tx: &DatabaseTransaction, changes: &Changes, texts: &mut Texts) -> Result<(), DbErr> {
+    forget(tx, &changes.reborn).await?;
+    texts.insert::<event::Entity, _>(tx, "events", &changes.events, || None).await?;
+    texts.insert::<mission::Entity, _>(tx, "missions", &changes.missions, replace_mission).await?;
+    let attempts: Vec<_> = changes.attempts.values().cloned().collect();
+    texts.insert::<attempt::Entity, _>(tx, "attempts", &attempts, replace_attempt).await?;
+    texts.insert::<artifact::Entity, _>(tx, "artifacts", &changes.artifacts, keep_artifact).await?;
+    texts.insert::<notice::Entity, _>(tx, "notices", &changes.notices, || None).await?;
+    texts.insert::<anomaly::Entity, _>(tx, "anomalies", &changes.anomalies, || None).await
+}
+
+/// The attempts and artifacts of a mission that had the same id in an earlier life of the stream.
+async fn forget<C: ConnectionTrait>(tx: &C, missions: &[String]) -> Result<(), DbErr> {
+    for chunk in missions.chunks(128) {
+        attempt::Entity::delete_many().filter(attempt::Column::MissionId.is_in(chunk)).exec(tx).await?;
+        artifact::Entity::delete_many().filter(artifact::Column::MissionId.is_in(chunk)).exec(tx).await?;
+    }
+    Ok(())
+}
+
+fn replace_mission() -> Option<OnConflict> {
+    use mission::Column as C;
+    // What never changes in a mission's life does change when its id is born again in another life of the stream.
+    let columns = C::iter().filter(|column| !matches!(column, C::MissionId));
+    Some(OnConflict::column(C::MissionId).update_columns(columns).to_owned())
+}
+
+fn replace_attempt() -> Option<OnConflict> {
+    use attempt::Column as C;
+    let columns = C::iter().filter(|column| !matches!(column, C::MissionId | C::Attempt));
+    Some(OnConflict::columns([C::MissionId, C::Attempt]).update_columns(columns).to_owned())
+}
+
+/// A list that names one path twice holds it once.
+fn keep_artifact() -> Option<OnConflict> {
+    use artifact::Column as C;
+    Some(OnConflict::columns([C::MissionId, C::Path]).do_nothing().to_owned())
+}

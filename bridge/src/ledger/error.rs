@@ -1,0 +1,82 @@
+//! What can go wrong with the ledger.
+
+use std::path::PathBuf;
+
+use sea_orm::DbErr;
+
+/// Why the ledger could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The location is of a kind that this build does not know.
+    #[error("`{location}` is not a ledger this build can open: want a file path or `sqlite://<path>`")]
+    UnknownKind {
+        /// The location, without credentials.
+        location: String,
+    },
+    /// The file's directory could not be made.
+    #[error("could not make the directory `{}` for the ledger: check its parent and permissions", path.display())]
+    NoDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file cannot be written.
+    #[error("could not open the ledger file `{}` for writing: check its path, permissions and disk", path.display())]
+    NotWritable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process holds the ledger.
+    #[error("the ledger `{}` is held by another process: stop the bridge that runs on it", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is something else.
+    #[error("`{}` is not a ledger ({why}): name another file", path.display())]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+        /// What it is, as far as known.
+        why: String,
+    },
+    /// A newer build has written it.
+    #[error("the ledger `{}` has the schema step `{step}`, which this build does not know: upgrade it", path.display())]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The newest unknown step.
+        step: String,
+    },
+    /// The database refused or failed.
+    #[error("could not {what}")]
+    Database {
+        /// What was attempted.
+        what: &'static str,
+        /// The database's words.
+        #[source]
+        source: DbErr,
+    },
+    /// A stored row is not what this build wrote.
+    #[error("the ledger's row `{key}` in `{table}` is damaged at `{column}`: run `vp ledger rebuild`")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        key: String,
+        /// The column.
+        column: &'static str,
+    },
+}
+
+impl LedgerError {
+    /// For `map_err`: a failure of the database while attempting `what`.
+    pub(crate) fn db(what: &'static str) -> impl FnOnce(DbErr) -> Self {
+        move |source| Self::Database { what, source }
+    }
+}

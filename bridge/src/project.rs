@@ -1,0 +1,164 @@
+//! The projection, pure: what one message of the log changes in the ledger.
+
+mod attempts;
+mod decode;
+
+use std::collections::HashMap;
+
+use vp_nats::reader::Record;
+use vp_shared::event::{Event, EventBody};
+use vp_shared::ids::VpId;
+use vp_shared::lane::Lanes;
+use vp_shared::mission::{Applied, EventKind, Mission};
+use vp_shared::notice::notice;
+use vp_shared::time::UtcTime;
+
+pub(crate) use decode::{Decoded, decode};
+
+use crate::ledger::{Place, anomaly, artifact, attempt, event, json, notice as notices, number};
+
+/// What lanes are called, as far as the configuration knows them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names(HashMap<VpId, String>);
+
+impl Names {
+    pub(crate) fn of(lanes: &Lanes) -> Self {
+        Self(lanes.iter().map(|(vp_id, lane)| (vp_id.clone(), lane.display_name.clone())).collect())
+    }
+
+    fn of_lane<'a>(&'a self, vp_id: &'a VpId) -> &'a str {
+        self.0.get(vp_id).map_or(vp_id.as_str(), String::as_str)
+    }
+}
+
+/// A mission as the projection holds it between two events.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Live {
+    /// It.
+    pub(crate) mission: Mission,
+    /// The place of its first event.
+    pub(crate) born: Place,
+    /// The row of its last attempt.
+    pub(crate) attempt: Option<attempt::Model>,
+}
+
+/// What one message changes, beside the mission itself.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Change {
+    /// The mission's row is another one now.
+    pub(crate) mission: bool,
+    /// The mission is new.
+    pub(crate) born: bool,
+    /// A lawful event.
+    pub(crate) event: Option<event::Model>,
+    /// Rows of attempts that are new or other ones now.
+    pub(crate) attempts: Vec<attempt::Model>,
+    /// What the mission left behind.
+    pub(crate) artifacts: Vec<artifact::Model>,
+    /// What its session is told.
+    pub(crate) notice: Option<notices::Model>,
+    /// Why the message is no lawful event.
+    pub(crate) anomaly: Option<anomaly::Model>,
+}
+
+impl Change {
+    fn anomaly(at: Place, subject: &str, what: String) -> Self {
+        Self { anomaly: Some(anomaly_row(at, subject, what)), ..Self::default() }
+    }
+}
+
+/// The row of an anomaly, its texts cut.
+pub(crate) fn anomaly_row(at: Place, subject: &str, what: String) -> anomaly::Model {
+    anomaly::Model {
+        pos: at.pos(),
+        subject: vp_shared::text::cut(subject.to_owned(), 200),
+        what: vp_shared::text::cut(what, 500),
+    }
+}
+
+/// Projects one message, stored at `at`, onto the mission it is about. Never fails: what is not lawful is an anomaly.
+pub(crate) fn project(live: &mut Option<Live>, at: Place, record: &Record, event: &Event, names: &Names) -> Change {
+    if let Some(held) = live.as_ref().filter(|held| held.mission.vp_id != event.vp_id) {
+        let what = format!("the mission belongs to {}, not to {}", held.mission.vp_id, event.vp_id);
+        return Change::anomaly(at, &record.subject, what);
+    }
+    let born = live.is_none();
+    let asked_to_stop = live.as_ref().is_some_and(|held| held.mission.cancel.is_some());
+    let applied = apply(live, event, at);
+    let Some(live) = live else {
+        let what = format!("a `{}` event may not be a mission's first", event.kind());
+        return Change::anomaly(at, &record.subject, what);
+    };
+    if let Applied::Illegal { status } = applied {
+        let status = status.map_or("new", |status| status.name());
+        let what = format!("a `{}` event may not follow the state `{status}`", event.kind());
+        // The mission's last sequence has moved all the same: it is what its next writer must expect.
+        return Change { mission: true, ..Change::anomaly(at, &record.subject, what) };
+    }
+    let mut change = Change { mission: true, born, event: Some(event_row(at, record, event)), ..Change::default() };
+    if applied == Applied::Changed {
+        attempts::advance(live, event, &mut change.attempts);
+        change.artifacts = artifact_rows(event);
+        // Only the first wish to stop is told: each kind of notice exists once a mission.
+        if !(asked_to_stop && event.kind() == EventKind::CancelRequested) {
+            change.notice = notice_row(at, record.stored_at, &live.mission, event, names);
+        }
+    }
+    change
+}
+
+fn apply(live: &mut Option<Live>, event: &Event, at: Place) -> Applied {
+    let (mut mission, born, attempt) = match live.take() {
+        Some(held) => (Some(held.mission), held.born, held.attempt),
+        None => (None, at, None),
+    };
+    let applied = Mission::apply(&mut mission, event, at.seq);
+    *live = mission.map(|mission| Live { mission, born, attempt });
+    applied
+}
+
+fn event_row(at: Place, record: &Record, event: &Event) -> event::Model {
+    event::Model {
+        pos: at.pos(),
+        event_id: event.id.to_string(),
+        mission_id: event.mission_id.as_str().to_owned(),
+        kind: event.kind().name().to_owned(),
+        attempt: i64::from(event.attempt),
+        time_us: event.time.as_micros(),
+        // Checked when it was decoded.
+        payload: String::from_utf8_lossy(&record.payload).into_owned(),
+    }
+}
+
+fn artifact_rows(event: &Event) -> Vec<artifact::Model> {
+    let (EventBody::Completed { result, .. } | EventBody::Failed { result, .. } | EventBody::Cancelled { result, .. }) =
+        &event.body
+    else {
+        return Vec::new();
+    };
+    let row = |artifact: &vp_shared::artifact::Artifact| artifact::Model {
+        mission_id: event.mission_id.as_str().to_owned(),
+        path: artifact.path.clone(),
+        category: artifact.category.name().to_owned(),
+        bytes: number(artifact.bytes),
+        media_type: artifact.media_type.clone(),
+        sha256: artifact.sha256.clone(),
+        stored: artifact.stored,
+    };
+    result.artifacts.iter().map(row).collect()
+}
+
+fn notice_row(at: Place, stored_at: UtcTime, mission: &Mission, event: &Event, names: &Names) -> Option<notices::Model> {
+    let notice = notice(mission, event, names.of_lane(&mission.vp_id))?;
+    Some(notices::Model {
+        pos: at.pos(),
+        notice_id: notice.notice_id.as_str().to_owned(),
+        session_id: notice.session_id.as_str().to_owned(),
+        mission_id: mission.mission_id.as_str().to_owned(),
+        created_us: stored_at.as_micros(),
+        body: json(&notice),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! `vp ledger`: how the ledger stands, and making it anew from the log.
+
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use std::time::Duration;
+use vp_nats::{service, subject};
+use vp_shared::api::{Answer, LedgerStatus};
+
+use super::{Context, Format, output};
+use crate::exit::{Exit, Failed};
+use crate::link;
+
+/// Look after the ledger.
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Show how far it is, and what was odd
+    Status,
+    /// Make it anew from the log; stop the bridge first
+    Rebuild(Rebuild),
+}
+
+/// Make the ledger anew.
+#[derive(Debug, Args)]
+pub struct Rebuild {
+    /// Change nothing: compare the ledger with one made from the log, table by table
+    #[arg(long)]
+    check: bool,
+}
+
+/// `vp ledger`.
+pub async fn run(context: &Context, command: Ledger) -> Result<Exit, Failed> {
+    match command {
+        Ledger::Status => status(context).await,
+        Ledger::Rebuild(args) => rebuild(context, args).await,
+    }
+}
+
+/// Asks the bridge how its ledger stands.
+pub async fn ask_status(conn: &vp_nats::connect::Connection) -> Result<LedgerStatus, Failed> {
+    let subject = subject::ledger("status");
+    let reply = service::request(conn, &subject, Bytes::from_static(b"{}"), None, Duration::from_secs(5))
+        .await
+        .map_err(|error| {
+            Failed::from_error(Exit::Unavailable, &error).hint("is a bridge running? `vp up` or `vp bridge` starts one")
+        })?;
+    let answer: Answer<LedgerStatus> = Answer::from_json(&reply)
+        .map_err(|error| Failed::new(Exit::Failure, format!("the ledger's answer is not readable: {error}")))?;
+    Ok(answer.0?)
+}
+
+async fn status(context: &Context) -> Result<Exit, Failed> {
+    let conn = link::connect(&context.settings, "vp-ledger").await?;
+    let status = ask_status(&conn).await?;
+    if context.format != Format::Table {
+        output::json(&status, context.format)?;
+        return Ok(Exit::Ok);
+    }
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let mut rows = vec![
+        row("projected to", format!("{} of {}", status.cursor, status.stream_last)),
+        row("notices to send", status.notices_pending.to_string()),
+        row("anomalies", status.anomalies_total.to_string()),
+    ];
+    rows.extend(status.missions.iter().map(|(name, count)| row(name, count.to_string())));
+    rows.extend(status.anomalies.iter().map(|anomaly| {
+        row(&format!("seq {}", anomaly.seq), format!("{}: {}", anomaly.subject, anomaly.what))
+    }));
+    output::table(&["WHAT", "VALUE"], rows)?;
+    Ok(Exit::Ok)
+}
+
+async fn rebuild(context: &Context, args: Rebuild) -> Result<Exit, Failed> {
+    let conn = link::connect(&context.settings, "vp-ledger").await?;
+    let report = vp_bridge::rebuild::rebuild(&conn, &context.settings.ledger(), &context.settings.lanes, args.check)
+        .await
+        .map_err(|error| Failed::from_error(Exit::Failure, &error))?;
+    if context.format == Format::Table {
+        let rows = report.tables.iter().map(|table| {
+            vec![
+                table.name.clone(),
+                table.rows.to_string(),
+                table.digest.clone(),
+                if table.equal { "equal".into() } else { "DIFFERENT".into() },
+            ]
+        });
+        output::table(&["TABLE", "ROWS", "DIGEST", "COMPARED"], rows)?;
+    } else {
+        output::json(&report, context.format)?;
+    }
+    if args.check && !report.tables.iter().all(|table| table.equal) {
+        return Err(Failed::new(Exit::Failure, "the ledger is not what the log says")
+            .hint("stop the bridge and run `vp ledger rebuild`"));
+    }
+    Ok(Exit::Ok)
+}

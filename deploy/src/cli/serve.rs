@@ -1,0 +1,108 @@
+//! What serves: the whole system, or one part of it.
+
+use clap::Args;
+use vp_shared::ids::{VpId, WorkerId};
+
+use super::{Context, output};
+use crate::exit::{Exit, Failed};
+use crate::system::{self, System};
+use crate::{lane_files, link, shutdown};
+
+/// Run the whole system.
+#[derive(Debug, Args)]
+pub struct Up {}
+
+/// Run a worker.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// A lane to serve; may be given again. Without it, the configured ones
+    #[arg(long, short, value_name = "VP_ID")]
+    lane: Vec<VpId>,
+    /// The worker's own id, the same after a restart
+    #[arg(long, value_name = "ID")]
+    id: Option<WorkerId>,
+}
+
+/// `vp up`.
+pub async fn up(context: &Context, _: Up) -> Result<Exit, Failed> {
+    let settings = &context.settings;
+    let stop = shutdown::token();
+    let system = System::start(settings).await?;
+    let data_dir = settings.data_dir.display();
+    output::say(format!("vp is up at {} (data dir {data_dir})", system.url()));
+    output::say(format!(
+        "try: vp dispatch --data-dir {data_dir} --session me --lane vp.general.primary \
+         --constraint repo=$PWD 'Report on this repository' --wait"
+    ));
+    output::say(format!("then: vp notices --data-dir {data_dir} --session me"));
+    let ended = tokio::select! {
+        () = stop.cancelled() => None,
+        failed = system.failed() => Some(failed),
+    };
+    output::say("draining: running missions may end; a second Ctrl-C hands them back at once");
+    system.stop(settings.worker.drain()).await;
+    match ended {
+        Some(failed) => Err(failed),
+        None => Ok(Exit::Ok),
+    }
+}
+
+/// `vp worker`.
+pub async fn worker(context: &Context, args: WorkerArgs) -> Result<Exit, Failed> {
+    let settings = &context.settings;
+    let lanes = if args.lane.is_empty() { settings.served_lanes() } else { args.lane };
+    for lane in &lanes {
+        if !settings.lanes.contains_key(lane) {
+            let known: Vec<_> = settings.lanes.keys().map(VpId::as_str).collect();
+            return Err(Failed::new(Exit::Usage, format!("unknown lane `{lane}`"))
+                .hint(format!("the configuration has {}", known.join(", "))));
+        }
+    }
+    lane_files::write(&settings.data_dir)?;
+    let stop = shutdown::token();
+    let conn = link::connect(settings, "vp-worker").await?;
+    let worker_id = args.id.unwrap_or_else(|| settings.worker_id(&link::host()));
+    let worker = system::start_worker(conn, settings, worker_id.clone(), &lanes).await?;
+    output::say(format!("worker {worker_id} serves {}", lanes.iter().map(VpId::as_str).collect::<Vec<_>>().join(", ")));
+    let ended = tokio::select! {
+        () = stop.cancelled() => None,
+        error = worker.failed() => Some(Failed::from_error(Exit::Failure, &error)),
+    };
+    worker.drain();
+    let hurry = shutdown::hurry();
+    let stopped = worker.stopped();
+    tokio::pin!(stopped);
+    tokio::select! {
+        _ = &mut stopped => {}
+        () = hurry.cancelled() => {
+            worker.drain();
+            stopped.await;
+        }
+    }
+    ended.map_or(Ok(Exit::Ok), Err)
+}
+
+/// `vp bridge`.
+pub async fn bridge(context: &Context) -> Result<Exit, Failed> {
+    let stop = shutdown::token();
+    let conn = link::connect(&context.settings, "vp-bridge").await?;
+    let bridge = system::start_bridge(conn, &context.settings).await?;
+    output::say("the bridge runs");
+    let ended = tokio::select! {
+        () = stop.cancelled() => None,
+        error = bridge.failed() => Some(Failed::from_error(Exit::Failure, &error)),
+    };
+    bridge.stop().await;
+    ended.map_or(Ok(Exit::Ok), Err)
+}
+
+/// `vp dispatcher`.
+pub async fn dispatcher(context: &Context) -> Result<Exit, Failed> {
+    let stop = shutdown::token();
+    let conn = link::connect(&context.settings, "vp-dispatcher").await?;
+    let service = system::start_service(&conn, &context.settings).await?;
+    output::say("the dispatcher serves vp.tool.*");
+    stop.cancelled().await;
+    service.stop().await;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,206 @@
+//! The whole system in one process: nats-server (unless there is one), bridge, dispatcher's service, workers.
+//!
+//! Started in this order and stopped in the other: workers drain first, the bridge projects and tells what they
+//! ended with, the server goes last.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::{self, BoxFuture};
+use vp_bridge::{Bridge, BridgeConfig};
+use vp_dispatcher::service::ToolService;
+use vp_nats::connect::{ConnectConfig, Connection};
+use vp_nats::server::{ManagedServer, ServerConfig, Stopped};
+use vp_nats::topology;
+use vp_shared::ids::{VpId, WorkerId};
+use vp_worker::{KeeperCommand, Worker, WorkerConfig};
+
+use crate::config::{Settings, default_worker_id};
+use crate::exit::{Exit, Failed};
+use crate::{lane_files, link};
+
+/// A running system.
+pub struct System {
+    server: Option<ManagedServer>,
+    target: ConnectConfig,
+    bridge: Option<Bridge>,
+    service: Option<ToolService>,
+    workers: Vec<Worker>,
+}
+
+impl System {
+    /// Starts everything; what has started is stopped again when a later part cannot.
+    pub async fn start(settings: &Settings) -> Result<Self, Failed> {
+        let mut system = Self::start_server(settings).await?;
+        if let Err(failed) = system.start_services(settings).await {
+            system.stop(Duration::ZERO).await;
+            return Err(failed);
+        }
+        Ok(system)
+    }
+
+    async fn start_server(settings: &Settings) -> Result<Self, Failed> {
+        std::fs::create_dir_all(&settings.data_dir).map_err(|error| {
+            let dir = settings.data_dir.display();
+            Failed::new(Exit::Failure, format!("could not make the data dir `{dir}`: {error}"))
+                .hint("choose another one with --data-dir")
+        })?;
+        let configured =
+            settings.connect_config("vp").map_err(|error| Failed::from_error(Exit::Config, &error))?;
+        let (server, target) = match configured {
+            Some(target) => (None, target),
+            None => {
+                let server = start_managed(settings).await?;
+                let target = server.connect_config("vp");
+                (Some(server), target)
+            }
+        };
+        Ok(Self { server, target, bridge: None, service: None, workers: Vec::new() })
+    }
+
+    async fn start_services(&mut self, settings: &Settings) -> Result<(), Failed> {
+        lane_files::write(&settings.data_dir)?;
+        let conn = self.connect("vp-up").await?;
+        ensure_topology(&conn, settings).await?;
+        self.bridge = Some(start_bridge(self.connect("vp-bridge").await?, settings).await?);
+        self.service = Some(start_service(&conn, settings).await?);
+        for vp_id in settings.served_lanes() {
+            let conn = self.connect("vp-worker").await?;
+            let worker_id = default_worker_id(&link::host(), vp_id.role());
+            self.workers.push(start_worker(conn, settings, worker_id, &[vp_id]).await?);
+        }
+        Ok(())
+    }
+
+    /// Another connection to this system's server.
+    pub async fn connect(&self, name: &str) -> Result<Connection, Failed> {
+        link::connect_to(&ConnectConfig { name: name.into(), ..self.target.clone() }).await
+    }
+
+    /// Where its server is.
+    pub fn url(&self) -> &str {
+        &self.target.url
+    }
+
+    /// True when the server is a child of this process.
+    pub fn owns_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Ends when an essential part has died, with the reason.
+    pub async fn failed(&self) -> Failed {
+        let mut parts: Vec<BoxFuture<'_, Failed>> = Vec::new();
+        if let Some(server) = &self.server {
+            let died = server.wait();
+            parts.push(Box::pin(async move {
+                match died.await {
+                    Err(error) => Failed::from_error(Exit::Failure, &error),
+                    Ok(()) => future::pending().await,
+                }
+            }));
+        }
+        if let Some(bridge) = &self.bridge {
+            parts.push(Box::pin(async move { Failed::from_error(Exit::Failure, &bridge.failed().await) }));
+        }
+        for worker in &self.workers {
+            parts.push(Box::pin(async move { Failed::from_error(Exit::Failure, &worker.failed().await) }));
+        }
+        if parts.is_empty() {
+            return future::pending().await;
+        }
+        future::select_all(parts).await.0
+    }
+
+    /// Stops everything in order: running attempts get `drain` to end, the rest is handed back.
+    pub async fn stop(mut self, drain: Duration) {
+        let hurry = crate::shutdown::hurry();
+        for worker in &self.workers {
+            worker.drain();
+        }
+        let workers = std::mem::take(&mut self.workers);
+        let drained = future::join_all(workers.iter().map(Worker::stopped));
+        tokio::pin!(drained);
+        tokio::select! {
+            _ = &mut drained => {}
+            () = hurry_or(drain, &hurry) => {
+                tracing::info!("not waiting for running missions any longer: handing them back");
+                for worker in &workers {
+                    worker.drain();
+                }
+                drained.await;
+            }
+        }
+        if let Some(service) = self.service.take() {
+            service.stop().await;
+        }
+        if let Some(bridge) = self.bridge.take() {
+            bridge.stop().await;
+        }
+        if let Some(server) = self.server.take() {
+            match server.stop().await {
+                Stopped::Clean => tracing::info!("nats-server has stopped"),
+                other => tracing::warn!(how = ?other, "nats-server did not stop in good order"),
+            }
+        }
+    }
+}
+
+async fn hurry_or(drain: Duration, hurry: &tokio_util::sync::CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(drain) => {}
+        () = hurry.cancelled() => {}
+    }
+}
+
+async fn start_managed(settings: &Settings) -> Result<ManagedServer, Failed> {
+    let config: ServerConfig = settings.server_config();
+    ManagedServer::start(config).await.map_err(|error| Failed::from_error(Exit::Failure, &error))
+}
+
+/// Creates or verifies streams and queues.
+pub async fn ensure_topology(conn: &Connection, settings: &Settings) -> Result<(), Failed> {
+    topology::ensure(conn, &settings.topology(), &settings.lanes)
+        .await
+        .map_err(|error| Failed::from_error(Exit::Failure, &error))
+}
+
+/// Starts the bridge.
+pub async fn start_bridge(conn: Connection, settings: &Settings) -> Result<Bridge, Failed> {
+    let config = BridgeConfig::new(settings.ledger(), settings.lanes.clone());
+    Bridge::start(conn, config).await.map_err(|error| Failed::from_error(Exit::Failure, &error))
+}
+
+/// Starts the dispatcher's micro service.
+pub async fn start_service(conn: &Connection, settings: &Settings) -> Result<ToolService, Failed> {
+    ToolService::start(link::dispatcher(settings, conn))
+        .await
+        .map_err(|error| Failed::from_error(Exit::Unavailable, &error))
+}
+
+/// Starts a worker that serves these lanes.
+pub async fn start_worker(
+    conn: Connection,
+    settings: &Settings,
+    worker_id: WorkerId,
+    lanes: &[VpId],
+) -> Result<Worker, Failed> {
+    let lanes = settings.lanes.iter().filter(|(vp_id, _)| lanes.contains(vp_id));
+    let config = WorkerConfig {
+        lanes: lanes.map(|(vp_id, lane)| (vp_id.clone(), lane.clone())).collect(),
+        drain_timeout: settings.worker.drain(),
+        ..WorkerConfig::new(worker_id, link::host(), settings.workspace_root(), keeper()?)
+    };
+    Worker::start(conn, config).await.map_err(|error| Failed::from_error(Exit::Failure, &error))
+}
+
+/// This very program, as the owner of executors' process trees.
+fn keeper() -> Result<KeeperCommand, Failed> {
+    let program: PathBuf = std::env::current_exe()
+        .map_err(|error| Failed::new(Exit::Failure, format!("could not find this program's own path: {error}")))?;
+    Ok(KeeperCommand { program, args: vec!["keeper".into()] })
+}
+
+/// Where things of a data dir are said to be, for people.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,178 @@
+//! `vp_wait_mission`: pushed by the mission's own events, with a slow look beside for what no push tells.
+//!
+//! A hint is no fact: it also comes for a publish that the stream refuses, and may come a moment before the event
+//! can be read. Only the log says that a mission has ended.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use vp_nats::connect::ConnectionState;
+use vp_nats::mission_log::LoggedMission;
+use vp_nats::subject::Token;
+use vp_nats::watch::MissionWatch;
+use vp_shared::api::{ErrorCode, MissionView, ToolError, WaitMission, Waited};
+use vp_shared::ids::{MissionId, VpId};
+
+use crate::dispatcher::Dispatcher;
+use crate::failure::not_found;
+
+/// Between two looks that nothing pushed, jittered by the waiter's own start.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// After a hint of the end: so many looks, 1, 2, 4 ... 64 ms apart.
+const LOOKS_AFTER_A_HINT: u32 = 7;
+/// How long the last look may take when the time is over.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+/// How long the last progress may take to be read.
+const PROGRESS_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What ended a standstill.
+enum Woken {
+    /// An event was published that ends the mission, if the stream took it.
+    HintOfEnd,
+    /// The time for a look has come, or the connection is a new one and may have lost a hint.
+    Look,
+    /// The time is over.
+    TimeOver,
+}
+
+/// One caller's wait for one mission.
+struct Wait<'a> {
+    dispatcher: &'a Dispatcher,
+    vp_id: VpId,
+    mission_id: MissionId,
+    hints: MissionWatch,
+    connection: watch::Receiver<ConnectionState>,
+    until: Instant,
+}
+
+impl Dispatcher {
+    /// Waits until the mission has ended or the time is over, whichever is first; both are a success.
+    ///
+    /// # Errors
+    /// `validation_error`; `not_found`; `broker_unavailable` when the mission could not be read.
+    pub async fn wait(&self, input: WaitMission) -> Result<Waited, ToolError> {
+        input.check()?;
+        let until = Instant::now() + Duration::from_secs(input.timeout_seconds);
+        let mission_id = input.mission_id;
+        let Some(vp_id) = in_time(until, &mission_id, self.lane_of(&mission_id)).await? else {
+            return self.ended_long_ago(&mission_id).await;
+        };
+        // Subscribed before the first read, on the same connection: what is stored after it is heard.
+        let hints = MissionWatch::mission(self.connection(), &vp_id, &mission_id).await.map_err(|error| {
+            ToolError::new(ErrorCode::BrokerUnavailable, error.to_string()).about(&mission_id)
+        })?;
+        let connection = self.connection().state();
+        let wait = Wait { dispatcher: self, vp_id, mission_id, hints, connection, until };
+        wait.run().await
+    }
+
+    /// A mission that the log no longer has is one that ended, if the ledger remembers it.
+    async fn ended_long_ago(&self, mission_id: &MissionId) -> Result<Waited, ToolError> {
+        let known = self.ledger_mission(mission_id).await?.ok_or_else(|| not_found(mission_id))?;
+        let terminal = known.mission.status.is_terminal();
+        Ok(Waited { timed_out: !terminal, terminal, mission: known.mission, progress: None })
+    }
+}
+
+impl Wait<'_> {
+    async fn run(mut self) -> Result<Waited, ToolError> {
+        let mut known = self.look().await?;
+        while !known.mission.status.is_terminal() {
+            known = match self.woken().await {
+                Woken::HintOfEnd => self.look_after_hint(known).await?,
+                Woken::Look => self.look().await?,
+                Woken::TimeOver => return self.time_over().await,
+            };
+        }
+        Ok(Waited {
+            timed_out: false,
+            terminal: true,
+            mission: MissionView::from(&known.mission),
+            progress: None,
+        })
+    }
+
+    async fn woken(&mut self) -> Woken {
+        let look_at = Instant::now() + LOOK_EVERY;
+        loop {
+            tokio::select! {
+                hint = self.hints.next() => match hint {
+                    Some(subject) => {
+                        if matches!(subject.token, Token::Event(kind) if kind.is_terminal()) {
+                            return Woken::HintOfEnd;
+                        }
+                    }
+                    // The client is shut down: nothing more will be pushed.
+                    None => {
+                        sleep_until(self.until.min(look_at)).await;
+                        return if Instant::now() >= self.until { Woken::TimeOver } else { Woken::Look };
+                    }
+                },
+                changed = reconnected(&mut self.connection) => {
+                    if changed {
+                        return Woken::Look;
+                    }
+                }
+                () = sleep_until(self.until) => return Woken::TimeOver,
+                () = sleep_until(look_at) => return Woken::Look,
+            }
+        }
+    }
+
+    /// Looks until the end can be seen, or for so long that the hint was of a refused publish.
+    async fn look_after_hint(&mut self, mut known: LoggedMission) -> Result<LoggedMission, ToolError> {
+        for n in 0..LOOKS_AFTER_A_HINT {
+            known = self.look().await?;
+            if known.mission.status.is_terminal() {
+                break;
+            }
+            sleep(Duration::from_millis(1 << n)).await;
+        }
+        Ok(known)
+    }
+
+    async fn look(&self) -> Result<LoggedMission, ToolError> {
+        let read = self.dispatcher.logged(&self.vp_id, &self.mission_id);
+        in_time(self.until, &self.mission_id, read).await?.ok_or_else(|| not_found(&self.mission_id))
+    }
+
+    async fn time_over(self) -> Result<Waited, ToolError> {
+        let known = self.look().await?;
+        let terminal = known.mission.status.is_terminal();
+        let conn = self.dispatcher.connection();
+        let progress = if terminal {
+            None
+        } else {
+            let last = vp_nats::progress::last(conn, &self.vp_id, &self.mission_id);
+            timeout(PROGRESS_PATIENCE, last).await.ok().flatten()
+        };
+        Ok(Waited { timed_out: !terminal, terminal, mission: MissionView::from(&known.mission), progress })
+    }
+}
+
+/// Reads, not much longer than the wait may take.
+async fn in_time<T>(
+    until: Instant,
+    mission_id: &MissionId,
+    read: impl Future<Output = Result<T, ToolError>>,
+) -> Result<T, ToolError> {
+    let limit = until.max(Instant::now() + LAST_LOOK);
+    timeout_at(limit, read).await.unwrap_or_else(|_| {
+        let message = format!("mission {mission_id} could not be read before the time was over");
+        Err(ToolError::new(ErrorCode::BrokerUnavailable, message)
+            .hint("see whether nats-server runs and is reachable, then call again")
+            .about(mission_id))
+    })
+}
+
+/// True when there is a new connection; the subscription of the old one is renewed by the client, but what was
+/// published in between is not heard.
+async fn reconnected(connection: &mut watch::Receiver<ConnectionState>) -> bool {
+    let before = connection.borrow_and_update().generation;
+    match connection.changed().await {
+        Ok(()) => connection.borrow().generation != before,
+        // The connection is closed for good; the other branches end the wait.
+        Err(_) => std::future::pending().await,
+    }
+}
