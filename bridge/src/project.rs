@@ -1,11 +1,11 @@
 //! The projection, pure: what one message of the log changes in the ledger.
 
-mod attempts;
 mod decode;
 
 use std::collections::HashMap;
 
 use vp_nats::reader::Record;
+use vp_shared::api::{AttemptView, apply_attempt};
 use vp_shared::event::{Event, EventBody};
 use vp_shared::ids::VpId;
 use vp_shared::lane::Lanes;
@@ -15,7 +15,7 @@ use vp_shared::time::UtcTime;
 
 pub(crate) use decode::{Decoded, decode};
 
-use crate::ledger::{Place, anomaly, artifact, attempt, event, json, notice as notices, number};
+use crate::ledger::{Place, anomaly, artifact, attempt, attempt_row, event, json, notice as notices, number};
 
 /// What lanes are called, as far as the configuration knows them.
 #[derive(Debug, Clone, Default)]
@@ -38,8 +38,8 @@ pub(crate) struct Live {
     pub(crate) mission: Mission,
     /// The place of its first event.
     pub(crate) born: Place,
-    /// The row of its last attempt.
-    pub(crate) attempt: Option<attempt::Model>,
+    /// Its last attempt.
+    pub(crate) attempt: Option<AttemptView>,
 }
 
 /// What one message changes, beside the mission itself.
@@ -97,7 +97,7 @@ pub(crate) fn project(live: &mut Option<Live>, at: Place, record: &Record, event
     }
     let mut change = Change { mission: true, born, event: Some(event_row(at, record, event)), ..Change::default() };
     if applied == Applied::Changed {
-        attempts::advance(live, event, &mut change.attempts);
+        change.attempts = attempt_rows(live, event);
         change.artifacts = artifact_rows(event);
         // Only the first wish to stop is told: each kind of notice exists once a mission.
         if !(asked_to_stop && event.kind() == EventKind::CancelRequested) {
@@ -115,6 +115,15 @@ fn apply(live: &mut Option<Live>, event: &Event, at: Place) -> Applied {
     let applied = Mission::apply(&mut mission, event, at.seq);
     *live = mission.map(|mission| Live { mission, born, attempt });
     applied
+}
+
+/// Moves the last attempt on, or begins another one, and returns the rows of those that changed.
+fn attempt_rows(live: &mut Live, event: &Event) -> Vec<attempt::Model> {
+    let mut last: Vec<AttemptView> = live.attempt.take().into_iter().collect();
+    let changed = apply_attempt(&mut last, event);
+    let rows = changed.into_iter().map(|place| attempt_row(&event.mission_id, &last[place])).collect();
+    live.attempt = last.pop();
+    rows
 }
 
 fn event_row(at: Place, record: &Record, event: &Event) -> event::Model {

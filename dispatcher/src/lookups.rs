@@ -34,12 +34,15 @@ pub(crate) enum LaneQueues {
     Unknown,
 }
 
+/// When the workers were looked at, and what was seen, if it was.
+type PresenceLook = (Instant, Option<Arc<Vec<Presence>>>);
+
 /// The two looks and their last answers.
 #[derive(Debug)]
 pub(crate) struct Lookups {
     conn: Connection,
     limit: Duration,
-    presence: Mutex<Option<(Instant, Option<Arc<Vec<Presence>>>)>>,
+    presence: Mutex<Option<PresenceLook>>,
     queues: Mutex<BTreeMap<VpId, (Instant, LaneQueues)>>,
 }
 

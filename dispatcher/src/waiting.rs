@@ -25,10 +25,10 @@ pub(crate) fn waiting_because(mission: &MissionView, around: Around<'_>, now: Ut
             let at = mission.not_before?;
             Some(format!("it waits for its time, {at}"))
         }
-        Status::Queued => queued(mission, around),
+        Status::Queued => Some(queued(mission, around)),
         Status::Retrying => match mission.retry_at {
             Some(at) if at > now => Some(format!("its next attempt is due at {at}")),
-            _ => queued(mission, around),
+            _ => Some(queued(mission, around)),
         },
         Status::Running => lost_worker(mission, around),
         Status::Cancelling => lost_worker(mission, around)
@@ -40,27 +40,23 @@ pub(crate) fn waiting_because(mission: &MissionView, around: Around<'_>, now: Ut
     }
 }
 
-fn queued(mission: &MissionView, around: Around<'_>) -> Option<String> {
+fn queued(mission: &MissionView, around: Around<'_>) -> String {
     let lane = &mission.vp_id;
     if around.queue_missing {
-        return Some(format!("lane {lane} has no queue: run `vp up`, or `vp lanes --apply`"));
+        return format!("lane {lane} has no queue: run `vp up`, or `vp lanes --apply`");
     }
-    if let Some(all) = around.workers {
-        let workers = LaneWorkers::of(lane, all);
-        match (workers.pulling, workers.draining) {
-            (0, 0) => return Some(format!("no live worker serves {lane}")),
-            (0, n) => return Some(format!("all {n} live workers of {lane} are draining")),
-            _ if workers.busy >= workers.slots => {
-                return Some(format!(
-                    "all {} slots of {lane} are busy{}",
-                    workers.slots,
-                    others(mission, around).unwrap_or_default()
-                ));
-            }
-            _ => {}
+    let others = others(mission, around).unwrap_or_default();
+    let workers = around.workers.map(|all| LaneWorkers::of(lane, all));
+    match workers {
+        Some(LaneWorkers { pulling: 0, draining: 0, .. }) => format!("no live worker serves {lane}"),
+        Some(LaneWorkers { pulling: 0, draining, .. }) => {
+            format!("no worker of {lane} takes missions now: {draining} only finish what they have")
         }
+        Some(LaneWorkers { slots, busy, .. }) if busy >= slots => {
+            format!("all {slots} slots of {lane} are busy{others}")
+        }
+        _ => format!("it waits for a slot of {lane}{others}"),
     }
-    Some(format!("it waits for a slot of {lane}{}", others(mission, around).unwrap_or_default()))
 }
 
 fn others(mission: &MissionView, around: Around<'_>) -> Option<String> {
@@ -76,4 +72,85 @@ fn lost_worker(mission: &MissionView, around: Around<'_>) -> Option<String> {
             "worker `{worker}`, which has it, shows no sign of life; it is taken over once that is proven"
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn mission(status: &str, more: &serde_json::Value) -> MissionView {
+        let mut view = json!({
+            "mission_id": "m-aaaaaaaaaaaaaaaaaaaaaaaaaa", "vp_id": "vp.coder.primary", "status": status,
+            "priority": "normal", "objective": "x", "mission_type": "task", "source": {}, "attempt": 1,
+            "created_at": "2026-11-22T09:00:00Z", "updated_at": "2026-11-22T09:00:00Z",
+            "deadline": "2026-11-29T09:00:00Z", "last_seq": 1,
+        });
+        for (key, value) in more.as_object().unwrap() {
+            view[key] = value.clone();
+        }
+        serde_json::from_value(view).unwrap()
+    }
+
+    fn worker(id: &str, lane: &str, busy: u32, draining: bool) -> Presence {
+        serde_json::from_value(json!({
+            "worker_id": id, "incarnation": "i", "host": "h", "version": "1", "draining": draining,
+            "lanes": [{"vp_id": lane, "slots": 2, "busy": busy}], "since": "2026-11-22T09:00:00Z",
+        }))
+        .unwrap()
+    }
+
+    fn why(mission: &MissionView, workers: &[Presence], waiting: u64) -> Option<String> {
+        let queue = QueueState { waiting, in_hand: 0, pulls: 0 };
+        let around = Around { workers: Some(workers), queue: Some(queue), queue_missing: false };
+        waiting_because(mission, around, UtcTime::parse("2026-11-22T10:00:00Z").unwrap())
+    }
+
+    #[test]
+    fn a_queued_mission_says_what_its_lane_lacks() {
+        let queued = mission("queued", &json!({}));
+        let here = |busy, draining| [worker("w", "vp.coder.primary", busy, draining)];
+        let said = |workers: &[Presence], waiting| why(&queued, workers, waiting).unwrap();
+        assert_eq!(said(&[], 1), "no live worker serves vp.coder.primary");
+        assert_eq!(
+            said(&[worker("w", "vp.general.primary", 0, false)], 1),
+            "no live worker serves vp.coder.primary"
+        );
+        assert_eq!(
+            said(&here(1, true), 1),
+            "no worker of vp.coder.primary takes missions now: 1 only finish what they have"
+        );
+        assert_eq!(
+            said(&here(2, false), 7),
+            "all 2 slots of vp.coder.primary are busy, and 7 missions wait in its queue `normal`"
+        );
+        assert_eq!(said(&here(1, false), 1), "it waits for a slot of vp.coder.primary");
+    }
+
+    #[test]
+    fn times_are_told() {
+        let scheduled = mission("scheduled", &json!({"not_before": "2026-11-22T11:00:00Z"}));
+        assert_eq!(why(&scheduled, &[], 0).unwrap(), "it waits for its time, 2026-11-22T11:00:00.000000Z");
+        let retrying = mission("retrying", &json!({"retry_at": "2026-11-22T10:00:01Z"}));
+        assert_eq!(why(&retrying, &[], 0).unwrap(), "its next attempt is due at 2026-11-22T10:00:01.000000Z");
+        let due = mission("retrying", &json!({"retry_at": "2026-11-22T09:00:01Z"}));
+        assert_eq!(why(&due, &[], 1).unwrap(), "no live worker serves vp.coder.primary");
+    }
+
+    #[test]
+    fn a_running_mission_says_something_only_when_its_worker_is_silent() {
+        let running = mission("running", &json!({"worker_id": "w1"}));
+        assert_eq!(why(&running, &[worker("w1", "vp.coder.primary", 1, false)], 0), None);
+        assert!(why(&running, &[], 0).unwrap().contains("`w1`"));
+        let unknown = Around::default();
+        assert_eq!(waiting_because(&running, unknown, UtcTime::from_micros(0)), None);
+    }
+
+    #[test]
+    fn what_has_ended_waits_for_nothing() {
+        for status in ["completed", "failed", "cancelled"] {
+            assert_eq!(why(&mission(status, &json!({})), &[], 5), None, "{status}");
+        }
+    }
 }

@@ -158,6 +158,12 @@ fn textual(media_type: &str) -> bool {
         || ["application/json", "application/xml", "application/toml", "application/yaml"].contains(&essence)
 }
 
+/// SHA-256 in lower-case hex.
+#[cfg(test)]
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -21,7 +21,7 @@ pub(crate) const KV_OPERATION: HeaderName = HeaderName::from_static("KV-Operatio
 pub(crate) fn expecting(event: &Event, expected: u64) -> HeaderMap {
     let filter = MissionFilter::new(&event.vp_id, &event.mission_id);
     let mut headers = traced(event);
-    headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected);
+    headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
     headers.insert(EXPECTED_SUBJECT, filter.as_str());
     headers
 }

@@ -170,7 +170,7 @@ impl<'a> Append<'a> {
         let batch = inbox.rsplit('.').next().unwrap_or_default();
         for (headers, place) in [(&mut headers, 1_u64), (&mut timer_headers, 2)] {
             headers.insert(header::NATS_BATCH_ID, batch);
-            headers.insert(header::NATS_BATCH_SEQUENCE, place);
+            headers.insert(header::NATS_BATCH_SEQUENCE, place.to_string());
         }
         timer_headers.insert(header::NATS_BATCH_COMMIT, header::NATS_BATCH_COMMIT_FINAL);
         api::publish(conn, subject, headers, payload, patience).await?;

@@ -12,7 +12,7 @@ use vp_shared::time::UtcTime;
 use super::entity::{attempt, cursor, event, mission};
 use super::error::LedgerError;
 use super::place::Place;
-use super::row::{damaged, mission_of, number};
+use super::row::{attempt_view, damaged, mission_of, number};
 use super::write::padded;
 use super::Ledger;
 use crate::project::Live;
@@ -88,7 +88,7 @@ impl Ledger {
         rows.into_iter()
             .map(|row| {
                 let spec = specs.remove(&row.born_pos).ok_or_else(|| damaged("missions", &row.mission_id, "born_pos"))?;
-                let attempt = attempts.remove(&row.mission_id);
+                let attempt = attempts.remove(&row.mission_id).map(attempt_view).transpose()?;
                 let born = Place::of(row.born_pos);
                 Ok(Live { mission: mission_of(row, spec)?, born, attempt })
             })

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vp_shared::api::{AttemptStatus, AttemptView};
-use vp_shared::event::{Source, Usage, WorkerRef};
+use vp_shared::event::{Source, WorkerRef};
 use vp_shared::failure::{Failure, FailureClass};
 use vp_shared::ids::{MissionId, SessionId, VpId, WorkerId};
 use vp_shared::mission::{CancelRequest, Mission, MissionSpec, Owner, ReplyMode, Status};
@@ -119,21 +119,21 @@ pub(crate) fn mission_of(row: mission::Model, spec: MissionSpec) -> Result<Missi
     })
 }
 
-/// The row of an attempt that begins.
-pub(crate) fn attempt_row(mission_id: &MissionId, attempt: u32, worker: &WorkerRef, time: UtcTime) -> attempt::Model {
+/// The row of an attempt.
+pub(crate) fn attempt_row(mission_id: &MissionId, attempt: &AttemptView) -> attempt::Model {
+    let failure = attempt.failure.as_ref();
     attempt::Model {
         mission_id: mission_id.as_str().to_owned(),
-        attempt: i64::from(attempt),
-        status: AttemptStatus::Running.name().to_owned(),
-        worker_id: worker.worker_id.as_str().to_owned(),
-        incarnation: worker.incarnation.clone(),
-        host: worker.host.clone(),
-        version: worker.version.clone(),
-        started_at_us: time.as_micros(),
-        ended_at_us: None,
-        failure_class: None,
-        failure_message: None,
-        usage: json(&Usage::default()),
+        attempt: i64::from(attempt.attempt),
+        status: attempt.status.name().to_owned(),
+        worker_id: attempt.worker_id.as_str().to_owned(),
+        host: attempt.host.clone(),
+        version: attempt.version.clone(),
+        started_at_us: attempt.started_at.as_micros(),
+        ended_at_us: attempt.ended_at.map(UtcTime::as_micros),
+        failure_class: failure.map(|failure| failure.class.name().to_owned()),
+        failure_message: failure.map(|failure| failure.message.clone()),
+        usage: json(&attempt.usage),
     }
 }
 

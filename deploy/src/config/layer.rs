@@ -16,6 +16,10 @@ use super::sources::{Flag, Places};
 /// The table of lanes, which is merged by its own rule.
 pub(super) const LANES: &str = "lanes";
 const EXECUTOR: &str = "executor";
+/// Of one file; who has so many reads no further.
+const MAX_PROBLEMS: usize = 100;
+/// A key in a problem is cut to this, in bytes.
+const MAX_SHOWN_KEY: usize = 160;
 
 /// The values of one place; those that were wrong are left out.
 #[derive(Debug, Clone, Default)]
@@ -162,11 +166,15 @@ impl<'a> Reading<'a> {
     }
 
     fn problem(&mut self, key: &str, what: impl Into<String>) {
+        let key = vp_shared::text::cut(key.to_owned(), MAX_SHOWN_KEY);
         self.problems.push(Problem::of_key(key, self.origin, what));
     }
 
     fn section(&mut self, table: &Table, above: &str) {
         for (name, value) in table {
+            if self.problems.len() >= MAX_PROBLEMS {
+                return;
+            }
             let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
             // A quoted name with dots in it only looks like the key of a section.
             let key = if name.contains('.') { None } else { schema::find(&path) };
@@ -257,8 +265,10 @@ fn syntax(error: &toml::de::Error, text: &str) -> String {
 }
 
 fn unknown_key(path: &str) -> String {
-    let known = schema::KEYS.iter().map(|key| key.path.to_owned());
-    format!("there is no such key{}", hint(path, known.chain([LANES.to_owned()])))
+    let keys = schema::KEYS.iter().map(|key| key.path);
+    let sections = schema::KEYS.iter().filter_map(|key| Some(key.path.split_once('.')?.0));
+    let known = keys.chain(sections).chain([LANES]).map(str::to_owned);
+    format!("there is no such key{}", hint(path, known))
 }
 
 fn unknown_variable(name: &str) -> String {

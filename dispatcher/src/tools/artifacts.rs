@@ -3,7 +3,7 @@
 //! Primary work products first, receipt and marker last. Each excerpt has at most 64 KiB, all together at most
 //! `max_bytes`. A file that is not what the mission's end told of is listed without an excerpt.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use vp_shared::api::{
     ArtifactExcerpt, ErrorCode, MissionView, ReadResultArtifacts, ResultArtifacts, ToolError,
@@ -42,7 +42,7 @@ impl Dispatcher {
         let mut wanted = wanted(result, input.category);
         wanted.truncate(max_files);
         let (mission_id, max_bytes) = (mission.mission_id.clone(), input.max_bytes);
-        let read = tokio::task::spawn_blocking(move || read_all(&mission_id, path, wanted, max_bytes)).await;
+        let read = tokio::task::spawn_blocking(move || read_all(&mission_id, &path, wanted, max_bytes)).await;
         let artifacts = read.map_err(|error| internal("reading the artifacts failed", &error))??;
         Ok(ResultArtifacts {
             result_ref: result_ref.to_owned(),
@@ -125,11 +125,11 @@ fn files_total(result: &MissionResult, category: Option<Category>) -> u64 {
 
 fn read_all(
     mission_id: &MissionId,
-    path: PathBuf,
+    path: &Path,
     wanted: Vec<Wanted>,
     max_bytes: u64,
 ) -> Result<Vec<ArtifactExcerpt>, ToolError> {
-    let workspace = Workspace::open(&path).map_err(|error| {
+    let workspace = Workspace::open(path).map_err(|error| {
         let message =
             format!("the workspace {} of mission {mission_id} cannot be opened: {error}", path.display());
         unavailable(mission_id, message, "it may have been cleaned up; the mission's receipt is gone with it")
@@ -216,8 +216,7 @@ mod tests {
     use super::*;
 
     fn artifact(path: &str, category: Category, text: &str) -> Artifact {
-        use sha2::{Digest, Sha256};
-        let sha256 = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = crate::workspace::sha256_hex(text.as_bytes());
         Artifact {
             path: path.into(),
             category,
@@ -281,7 +280,7 @@ mod tests {
         let dir = files();
         std::fs::write(dir.path().join("report.md"), "THE REPORT").unwrap();
         std::fs::remove_file(dir.path().join("run.log")).unwrap();
-        let shown = read_all(&id(), dir.path().into(), wanted(&result(), None), 1000).unwrap();
+        let shown = read_all(&id(), dir.path(), wanted(&result(), None), 1000).unwrap();
         assert_eq!(shown[0].excerpt, None);
         assert_eq!(shown[0].bytes, 10);
         assert_eq!(shown[1].excerpt, None);
@@ -291,7 +290,7 @@ mod tests {
     #[test]
     fn the_bytes_are_shared_in_the_order_of_showing() {
         let dir = files();
-        let shown = read_all(&id(), dir.path().into(), wanted(&result(), None), 12).unwrap();
+        let shown = read_all(&id(), dir.path(), wanted(&result(), None), 12).unwrap();
         let texts: Vec<_> =
             shown.iter().map(|file| (file.excerpt.as_deref(), file.excerpt_truncated)).collect();
         assert_eq!(texts, [(Some("the report"), false), (Some("lo"), true), (None, true), (None, true)]);
@@ -305,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_workspace_that_is_gone_is_an_error_and_not_an_empty_list() {
-        let error = read_all(&id(), "/nowhere/at/all".into(), wanted(&result(), None), 12).unwrap_err();
+        let error = read_all(&id(), Path::new("/nowhere/at/all"), wanted(&result(), None), 12).unwrap_err();
         assert_eq!(error.code, ErrorCode::ArtifactUnavailable);
     }
 }

@@ -75,7 +75,7 @@ impl Dispatcher {
                     return Err(already_terminal(&MissionView::from(&mission)));
                 }
                 other => {
-                    tracing::error!(mission_id = %mission.mission_id, ?other, "effect that no cancel has")
+                    tracing::error!(mission_id = %mission.mission_id, ?other, "effect that no cancel has");
                 }
             }
         }

@@ -43,6 +43,8 @@ struct Wait<'a> {
     mission_id: MissionId,
     hints: MissionWatch,
     connection: watch::Receiver<ConnectionState>,
+    /// The connection on which the hints were heard last.
+    generation: u64,
     until: Instant,
 }
 
@@ -58,12 +60,13 @@ impl Dispatcher {
         let Some(vp_id) = in_time(until, &mission_id, self.lane_of(&mission_id)).await? else {
             return self.ended_long_ago(&mission_id).await;
         };
+        let connection = self.connection().state();
+        let generation = connection.borrow().generation;
         // Subscribed before the first read, on the same connection: what is stored after it is heard.
         let hints = MissionWatch::mission(self.connection(), &vp_id, &mission_id).await.map_err(|error| {
             ToolError::new(ErrorCode::BrokerUnavailable, error.to_string()).about(&mission_id)
         })?;
-        let connection = self.connection().state();
-        let wait = Wait { dispatcher: self, vp_id, mission_id, hints, connection, until };
+        let wait = Wait { dispatcher: self, vp_id, mission_id, hints, connection, generation, until };
         wait.run().await
     }
 
@@ -97,23 +100,17 @@ impl Wait<'_> {
         let look_at = Instant::now() + LOOK_EVERY;
         loop {
             tokio::select! {
-                hint = self.hints.next() => match hint {
-                    Some(subject) => {
-                        if matches!(subject.token, Token::Event(kind) if kind.is_terminal()) {
-                            return Woken::HintOfEnd;
-                        }
-                    }
-                    // The client is shut down: nothing more will be pushed.
-                    None => {
+                hint = self.hints.next() => {
+                    let Some(subject) = hint else {
+                        // The client is shut down: nothing more will be pushed.
                         sleep_until(self.until.min(look_at)).await;
                         return if Instant::now() >= self.until { Woken::TimeOver } else { Woken::Look };
-                    }
-                },
-                changed = reconnected(&mut self.connection) => {
-                    if changed {
-                        return Woken::Look;
+                    };
+                    if matches!(subject.token, Token::Event(kind) if kind.is_terminal()) {
+                        return Woken::HintOfEnd;
                     }
                 }
+                () = reconnected(&mut self.connection, &mut self.generation) => return Woken::Look,
                 () = sleep_until(self.until) => return Woken::TimeOver,
                 () = sleep_until(look_at) => return Woken::Look,
             }
@@ -166,13 +163,18 @@ async fn in_time<T>(
     })
 }
 
-/// True when there is a new connection; the subscription of the old one is renewed by the client, but what was
-/// published in between is not heard.
-async fn reconnected(connection: &mut watch::Receiver<ConnectionState>) -> bool {
-    let before = connection.borrow_and_update().generation;
-    match connection.changed().await {
-        Ok(()) => connection.borrow().generation != before,
-        // The connection is closed for good; the other branches end the wait.
-        Err(_) => std::future::pending().await,
+/// Returns when there is another connection than the one last seen: the client renews the subscription, but what
+/// was published in between was not heard. Cancel safe.
+async fn reconnected(connection: &mut watch::Receiver<ConnectionState>, seen: &mut u64) {
+    loop {
+        let generation = connection.borrow_and_update().generation;
+        if generation != *seen {
+            *seen = generation;
+            return;
+        }
+        if connection.changed().await.is_err() {
+            // Closed for good; the other branches end the wait.
+            std::future::pending::<()>().await;
+        }
     }
 }

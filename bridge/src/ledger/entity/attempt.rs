@@ -15,8 +15,6 @@ pub struct Model {
     #[sea_orm(column_type = "Text")]
     pub worker_id: String,
     #[sea_orm(column_type = "Text")]
-    pub incarnation: String,
-    #[sea_orm(column_type = "Text")]
     pub host: String,
     #[sea_orm(column_type = "Text")]
     pub version: String,

@@ -105,7 +105,6 @@ fn attempts() -> TableCreateStatement {
         number("attempt"),
         text("status"),
         text("worker_id"),
-        text("incarnation"),
         text("host"),
         text("version"),
         number("started_at_us"),

@@ -1,0 +1,42 @@
+//! How a bridge is doing, for who watches it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// How a bridge is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BridgeStatus {
+    /// The stream sequence up to which the log is projected.
+    pub cursor: u64,
+    /// How many messages waited behind it when it was last read.
+    pub behind: u64,
+    /// How many events this process has projected.
+    pub events: u64,
+    /// How many notices this process has sent.
+    pub notices_sent: u64,
+    /// How many leases of dead workers this process has handed back.
+    pub handed_back: u64,
+    /// What stops the projector now, if anything.
+    pub projector_error: Option<String>,
+    /// What stops the notices now, if anything.
+    pub sender_error: Option<String>,
+}
+
+/// Where the parts write how they are doing.
+#[derive(Debug, Clone)]
+pub(crate) struct StatusBoard(Arc<watch::Sender<BridgeStatus>>);
+
+impl StatusBoard {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(BridgeStatus::default())))
+    }
+
+    pub(crate) fn update(&self, change: impl FnOnce(&mut BridgeStatus)) {
+        self.0.send_modify(change);
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<BridgeStatus> {
+        self.0.subscribe()
+    }
+}

@@ -1,0 +1,191 @@
+//! The values, by section. What each means and its unit is in the manual, `deploy/config/vp.toml`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer};
+use vp_nats::connect::{ConnectConfig, Secret};
+use vp_nats::server::SyncMode;
+use vp_shared::ids::{SessionId, VpId, WorkerId};
+use vp_shared::lane::Lanes;
+
+/// All of the configuration, checked. Its `Debug` text holds no secret but those in a lane's `executor.env`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The session that commands act as.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub session: Option<SessionId>,
+    /// Where everything that must survive is kept; absolute, and not necessarily there yet.
+    pub data_dir: PathBuf,
+    /// The connection.
+    pub nats: NatsSettings,
+    /// The managed nats-server.
+    pub server: ServerSettings,
+    /// The bridge.
+    pub bridge: BridgeSettings,
+    /// The dispatcher.
+    pub dispatcher: DispatcherSettings,
+    /// The workers.
+    pub worker: WorkerSettings,
+    /// What is logged.
+    pub log: LogSettings,
+    /// The lanes that are enabled, with `{data_dir}` in argv and env filled in.
+    #[serde(skip)]
+    pub lanes: Lanes,
+}
+
+/// The connection to NATS.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NatsSettings {
+    /// The servers, separated by commas.
+    #[serde(deserialize_with = "secret_unset_if_empty")]
+    pub url: Option<Secret>,
+    /// A context of the nats tool.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub context: Option<String>,
+    /// A file with a JWT and a seed.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub creds: Option<PathBuf>,
+    /// A file with a seed.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub nkey: Option<PathBuf>,
+    /// The user's name, always with a password.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub user: Option<String>,
+    /// The user's password.
+    #[serde(deserialize_with = "secret_unset_if_empty")]
+    pub password: Option<Secret>,
+    /// A token.
+    #[serde(deserialize_with = "secret_unset_if_empty")]
+    pub token: Option<Secret>,
+    /// Root certificates.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub ca: Option<PathBuf>,
+    /// The client's certificate, always with a key.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub cert: Option<PathBuf>,
+    /// The key of the client's certificate.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub key: Option<PathBuf>,
+    /// Encrypt before the server says a word.
+    pub tls_first: bool,
+    /// The prefix of reply subjects.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub inbox_prefix: Option<String>,
+    /// The JetStream domain.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub jetstream_domain: Option<String>,
+    /// The limit of each attempt to connect, in seconds.
+    pub connect_timeout_seconds: u64,
+    /// The limit of each request, in seconds.
+    pub request_timeout_seconds: u64,
+    /// Copies of each stream.
+    pub replicas: usize,
+    /// How long events are kept, in days.
+    pub retention_days: u64,
+    /// How long notices are kept, in days.
+    pub notice_retention_days: u64,
+    /// What the context says, read when the configuration was loaded.
+    #[serde(skip)]
+    pub(super) of_context: Option<ConnectConfig>,
+}
+
+/// The managed nats-server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// The port on the loopback address; 0 is any free one.
+    pub port: u16,
+    /// When a write is on the disk.
+    #[serde(deserialize_with = "sync_mode")]
+    pub sync: SyncMode,
+    /// The limit of all file storage, in MiB.
+    pub max_file_store_mib: u64,
+    /// The limit of all memory storage, in MiB.
+    pub max_memory_store_mib: u64,
+    /// The program.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub binary: Option<PathBuf>,
+}
+
+/// The bridge.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BridgeSettings {
+    /// The ledger's SQLite file; see [`Settings::ledger_file`].
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub ledger: Option<PathBuf>,
+}
+
+/// The dispatcher.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DispatcherSettings {
+    /// How long a tool waits for the ledger, in seconds.
+    pub ledger_timeout_seconds: u64,
+}
+
+/// The workers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerSettings {
+    /// The worker's name, if the user chose it.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub worker_id: Option<WorkerId>,
+    /// Where workspaces are made; see [`Settings::workspace_root`].
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub workspace_root: Option<PathBuf>,
+    /// How long running missions may go on at a drain, in seconds.
+    pub drain_seconds: u64,
+    /// The lanes to serve, all if empty; see [`Settings::worker_lanes`].
+    pub lanes: Vec<VpId>,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// Levels, as `tracing-subscriber` reads them.
+    pub filter: String,
+    /// For whom.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+fn unset_if_empty<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<String, Error: std::fmt::Display>,
+{
+    let text = String::deserialize(from)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    T::try_from(text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn secret_unset_if_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    let text = String::deserialize(from)?;
+    Ok(if text.is_empty() { None } else { Some(Secret::new(text)) })
+}
+
+fn sync_mode<'de, D: Deserializer<'de>>(from: D) -> Result<SyncMode, D::Error> {
+    match String::deserialize(from)?.as_str() {
+        "always" => Ok(SyncMode::Always),
+        "deferred" => Ok(SyncMode::Deferred),
+        other => Err(serde::de::Error::unknown_variant(other, &["always", "deferred"])),
+    }
+}

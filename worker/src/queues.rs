@@ -1,0 +1,189 @@
+//! The four queues of a lane and what is known of each.
+
+use std::time::Duration;
+
+use futures_util::future::pending;
+use tokio::time::{Instant, sleep_until, timeout};
+use vp_nats::delivery::{Delivery, LaneQueue, Pull, PullError, PullWait};
+use vp_nats::retry::Delays;
+use vp_nats::topology;
+use vp_shared::error::Chain;
+use vp_shared::retry::RetryDelay;
+use vp_shared::tier::Tier;
+
+use crate::run::Lane;
+use crate::turns::Open;
+
+/// How long a pull stands at the server.
+const STAND: Duration = Duration::from_secs(5);
+/// How often queues that are gone are made again, or complained about.
+const MEND_EVERY: Duration = Duration::from_secs(5);
+
+/// The four queues of a lane.
+pub(crate) struct Queues {
+    tiers: [Queue; Tier::ALL.len()],
+    /// A queue has no consumer.
+    gone: bool,
+    mended: Option<Instant>,
+}
+
+struct Queue {
+    queue: LaneQueue,
+    state: State,
+    delays: Delays,
+}
+
+enum State {
+    /// It may have entries.
+    Open,
+    /// A pull stands: it is empty.
+    Standing { pull: Pull, brought: usize },
+    /// It did not answer; asked again at this moment.
+    Resting { until: Instant },
+}
+
+/// What came of the pulls that stand.
+pub(crate) enum Arrival {
+    /// An entry.
+    Entry { tier: usize, delivery: Box<Delivery> },
+    /// A pull has expired without an entry.
+    Empty { tier: usize },
+    /// A pull is over that has brought entries: there may be more.
+    Filled,
+    /// A pull broke; the queue rests.
+    Broken,
+}
+
+impl Queues {
+    pub(crate) fn new(lane: &Lane) -> Self {
+        let queue = |tier| Queue {
+            queue: LaneQueue::new(&lane.shared.conn, &lane.vp_id, tier),
+            state: State::Open,
+            delays: Delays::new(&RetryDelay::REQUEST),
+        };
+        Self { tiers: Tier::ALL.map(queue), gone: false, mended: None }
+    }
+
+    /// Which may have entries.
+    pub(crate) fn open(&mut self) -> Open {
+        let now = Instant::now();
+        self.tiers.each_mut().map(|tier| match tier.state {
+            State::Open => true,
+            State::Standing { .. } => false,
+            State::Resting { until } if now >= until => {
+                tier.state = State::Open;
+                true
+            }
+            State::Resting { .. } => false,
+        })
+    }
+
+    /// Asks a queue for what it has now.
+    pub(crate) fn ask(&mut self, tier: usize, at_most: usize) -> Pull {
+        self.tiers[tier].queue.pull(at_most, PullWait::NoWait)
+    }
+
+    /// The queue is empty: a pull stands for what comes.
+    pub(crate) fn stand(&mut self, tier: usize, at_most: usize) {
+        let queue = &mut self.tiers[tier];
+        queue.delays = Delays::new(&RetryDelay::REQUEST);
+        let pull = queue.queue.pull(at_most, PullWait::Expires(STAND));
+        queue.state = State::Standing { pull, brought: 0 };
+    }
+
+    /// The queue may have entries that no slot is free for.
+    pub(crate) fn has_more(&mut self, tier: usize) {
+        self.tiers[tier].state = State::Open;
+    }
+
+    pub(crate) fn is_broken(&self, tier: usize) -> bool {
+        matches!(self.tiers[tier].state, State::Resting { .. })
+    }
+
+    /// The queue did not answer as it should.
+    pub(crate) fn broken(&mut self, tier: usize, error: &PullError) {
+        match error {
+            PullError::ConsumerGone { .. } => self.gone = true,
+            PullError::Interrupted { .. } => {
+                tracing::debug!(error = %Chain(error), "a pull ended early");
+            }
+        }
+        let queue = &mut self.tiers[tier];
+        let delay = queue.delays.next().unwrap_or(RetryDelay::REQUEST.max());
+        queue.state = State::Resting { until: Instant::now() + delay };
+    }
+
+    /// What comes by a pull that stands. Cancel safe.
+    pub(crate) async fn arrival(&mut self) -> Arrival {
+        let (tier, item) = {
+            let [urgent, high, normal, low] = &mut self.tiers;
+            tokio::select! {
+                biased;
+                item = urgent.brings() => (0, item),
+                item = high.brings() => (1, item),
+                item = normal.brings() => (2, item),
+                item = low.brings() => (3, item),
+            }
+        };
+        match item {
+            Some(Ok(delivery)) => {
+                if let State::Standing { brought, .. } = &mut self.tiers[tier].state {
+                    *brought += 1;
+                }
+                Arrival::Entry { tier, delivery: Box::new(delivery) }
+            }
+            Some(Err(error)) => {
+                self.broken(tier, &error);
+                Arrival::Broken
+            }
+            None => {
+                let filled = matches!(self.tiers[tier].state, State::Standing { brought, .. } if brought > 0);
+                self.tiers[tier].state = State::Open;
+                if filled { Arrival::Filled } else { Arrival::Empty { tier } }
+            }
+        }
+    }
+
+    /// Returns when a queue that rests is to be asked again.
+    pub(crate) async fn rested(&self) {
+        let soonest = self.tiers.iter().filter_map(|tier| match tier.state {
+            State::Resting { until } => Some(until),
+            _ => None,
+        });
+        match soonest.min() {
+            Some(until) => sleep_until(until).await,
+            None => pending().await,
+        }
+    }
+
+    /// Makes queues again that are gone, where that is allowed; else says so. Not more often than each few seconds.
+    pub(crate) async fn mend(&mut self, lane: &Lane) {
+        if !self.gone || self.mended.is_some_and(|last| last.elapsed() < MEND_EVERY) {
+            return;
+        }
+        self.gone = false;
+        self.mended = Some(Instant::now());
+        let vp_id = &lane.vp_id;
+        if !lane.shared.config.may_create_consumers {
+            tracing::error!(%vp_id, "the lane has no queue: run `vp lanes --apply`; what runs goes on");
+            return;
+        }
+        // From the beginning: a running mission is delivered again, which changes nothing while its owner lives.
+        let making = topology::ensure_lane(&lane.shared.conn, vp_id, &lane.profile, 1);
+        match timeout(lane.shared.conn.request_timeout() * 2, making).await {
+            Ok(Ok(())) => tracing::warn!(%vp_id, "the lane's queues were gone and have been made again"),
+            Ok(Err(error)) => tracing::error!(%vp_id, error = %Chain(&error), "the lane's queues cannot be made again"),
+            Err(_) => tracing::error!(%vp_id, "the lane's queues cannot be made again: no answer in time"),
+        }
+    }
+}
+
+impl Queue {
+    /// The next of its pull that stands; never, when none does.
+    async fn brings(&mut self) -> Option<Result<Delivery, PullError>> {
+        match &mut self.state {
+            State::Standing { pull, .. } => pull.next().await,
+            State::Open | State::Resting { .. } => pending().await,
+        }
+    }
+}

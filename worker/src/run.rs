@@ -1,0 +1,217 @@
+//! A lane's loop: a free slot asks the tiers in turn, an entry takes the slot.
+//!
+//! A tier with a pull that stands at the server is known to be empty, so under a backlog a slot costs one request,
+//! and none while nothing waits. Nothing is fetched that has no slot: an entry that comes when all are taken goes
+//! back at once, and its tier is asked again when a slot is free.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use vp_nats::delivery::Delivery;
+use vp_shared::error::Chain;
+use vp_shared::ids::VpId;
+use vp_shared::lane::LaneProfile;
+
+use crate::claim;
+use crate::held::Terms;
+use crate::queues::{Arrival, Queues};
+use crate::turns::Turns;
+use crate::worker::Shared;
+
+/// A lane as this worker serves it.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) vp_id: VpId,
+    pub(crate) profile: LaneProfile,
+    pub(crate) terms: Terms,
+    slots: Arc<Semaphore>,
+    finishing: Arc<Semaphore>,
+}
+
+/// An attempt's place in its lane; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    permit: OwnedSemaphorePermit,
+    finishing: Arc<Semaphore>,
+}
+
+impl Slot {
+    /// The executor has ended: the slot is free for the next one. What is left to write down is bounded apart,
+    /// by as many as there are slots; when that is full the slot is kept.
+    pub(crate) fn executor_ended(&mut self) {
+        if let Ok(permit) = Arc::clone(&self.finishing).try_acquire_owned() {
+            self.permit = permit;
+        }
+    }
+}
+
+impl Lane {
+    pub(crate) fn new(shared: Arc<Shared>, vp_id: VpId, profile: LaneProfile) -> Self {
+        let slots = slots(&profile);
+        Self {
+            shared,
+            vp_id,
+            terms: Terms::of(&profile),
+            profile,
+            slots: Arc::new(Semaphore::new(slots)),
+            finishing: Arc::new(Semaphore::new(slots)),
+        }
+    }
+
+    /// How many slots are taken.
+    pub(crate) fn busy(&self) -> u32 {
+        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
+        self.profile.slots.saturating_sub(free)
+    }
+
+    fn slot(&self, permit: OwnedSemaphorePermit) -> Slot {
+        Slot { permit, finishing: Arc::clone(&self.finishing) }
+    }
+}
+
+fn slots(profile: &LaneProfile) -> usize {
+    usize::try_from(profile.slots).unwrap_or(1)
+}
+
+/// Serves a lane until `drain`, then waits for what runs. Dropped, it takes all attempts with it; their keepers
+/// kill the executors.
+pub(crate) async fn serve(lane: Arc<Lane>, drain: CancellationToken) {
+    let mut serving = Serving {
+        queues: Queues::new(&lane),
+        turns: Turns::new(),
+        attempts: JoinSet::new(),
+        spare: None,
+        drain,
+        lane,
+    };
+    serving.until_drained().await;
+    // Pulls that still stand hand back what they bring.
+    let Serving { mut attempts, lane, queues, .. } = serving;
+    drop(queues);
+    while let Some(ended) = attempts.join_next().await {
+        note(&lane, ended);
+    }
+}
+
+struct Serving {
+    lane: Arc<Lane>,
+    queues: Queues,
+    turns: Turns,
+    attempts: JoinSet<()>,
+    /// A free slot that no entry has taken yet.
+    spare: Option<OwnedSemaphorePermit>,
+    drain: CancellationToken,
+}
+
+impl Serving {
+    async fn until_drained(&mut self) {
+        loop {
+            let slots = Arc::clone(&self.lane.slots);
+            tokio::select! {
+                biased;
+                () = self.drain.cancelled() => return,
+                Some(ended) = self.attempts.join_next() => note(&self.lane, ended),
+                permit = slots.acquire_owned(), if self.spare.is_none() => self.spare = permit.ok(),
+                arrival = self.queues.arrival() => self.arrived(arrival).await,
+                () = self.queues.rested() => {}
+            }
+            if self.spare.is_some() {
+                self.fill().await;
+            }
+        }
+    }
+
+    /// An entry has come by a pull that stood, or the pull is over.
+    async fn arrived(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Entry { tier, delivery } => match self.take_slot() {
+                Some(slot) => self.start(*delivery, slot),
+                None => {
+                    self.queues.has_more(tier);
+                    hand_back(*delivery).await;
+                }
+            },
+            Arrival::Empty { tier } => {
+                let free = self.free();
+                if free > 0 {
+                    self.queues.stand(tier, free);
+                } else {
+                    self.queues.has_more(tier);
+                }
+            }
+            Arrival::Filled => {}
+            Arrival::Broken => self.queues.mend(&self.lane).await,
+        }
+    }
+
+    /// Asks the tiers in turn until all slots are taken or all tiers are known to be empty.
+    async fn fill(&mut self) {
+        while let Some(ask) = self.turns.next(&self.queues.open(), self.free()) {
+            let mut entries = 0;
+            let mut pull = self.queues.ask(ask.tier, ask.at_most);
+            loop {
+                let item = tokio::select! {
+                    biased;
+                    () = self.drain.cancelled() => return,
+                    item = pull.next() => item,
+                };
+                match item {
+                    Some(Ok(delivery)) => match self.take_slot() {
+                        Some(slot) => {
+                            entries += 1;
+                            self.start(delivery, slot);
+                        }
+                        None => hand_back(delivery).await,
+                    },
+                    Some(Err(error)) => self.queues.broken(ask.tier, &error),
+                    None => break,
+                }
+            }
+            self.turns.granted(ask, entries);
+            if self.queues.is_broken(ask.tier) {
+                self.queues.mend(&self.lane).await;
+            } else if entries < ask.at_most {
+                self.queues.stand(ask.tier, self.free().max(1));
+            }
+        }
+    }
+
+    fn free(&self) -> usize {
+        self.lane.slots.available_permits() + usize::from(self.spare.is_some())
+    }
+
+    fn take_slot(&mut self) -> Option<Slot> {
+        let permit = self.spare.take().or_else(|| Arc::clone(&self.lane.slots).try_acquire_owned().ok())?;
+        Some(self.lane.slot(permit))
+    }
+
+    fn start(&mut self, delivery: Delivery, slot: Slot) {
+        let lane = Arc::clone(&self.lane);
+        self.attempts.spawn(async move {
+            let mission_id = delivery.subject.mission_id.clone();
+            let work = AssertUnwindSafe(claim::deliver(&lane, delivery, slot));
+            if work.catch_unwind().await.is_err() {
+                tracing::error!(%mission_id, vp_id = %lane.vp_id, "an attempt panicked; the mission comes again");
+            }
+        });
+    }
+}
+
+async fn hand_back(delivery: Delivery) {
+    if let Err(error) = delivery.nak(std::time::Duration::ZERO).await {
+        tracing::warn!(error = %Chain(&error), "an entry without a slot was not handed back");
+    }
+}
+
+fn note(lane: &Lane, ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
+        tracing::error!(vp_id = %lane.vp_id, %error, "an attempt ended in an unknown way");
+    }
+}
