@@ -103,17 +103,22 @@ impl Mission {
                 None => Applied::Illegal { status: None },
             };
         };
-        folded.last_seq = seq;
-        match step(Some(folded.status), event.kind()) {
-            Step::To(status) if folded.fits(event) => {
-                folded.advance(status, event, seq);
+        folded.follow(event, seq)
+    }
+
+    /// Folds the next event, stored at `seq`, into this mission.
+    pub fn follow(&mut self, event: &Event, seq: u64) -> Applied {
+        self.last_seq = seq;
+        match step(Some(self.status), event.kind()) {
+            Step::To(status) if self.fits(event) => {
+                self.advance(status, event, seq);
                 Applied::Changed
             }
             Step::QueueEntry => {
-                folded.requeue(event, seq);
+                self.requeue(event, seq);
                 Applied::QueueEntry
             }
-            Step::To(_) | Step::Illegal => Applied::Illegal { status: Some(folded.status) },
+            Step::To(_) | Step::Illegal => Applied::Illegal { status: Some(self.status) },
         }
     }
 

@@ -197,7 +197,6 @@ pub enum Step {
 }
 
 /// The transition table. `None` is a mission without events.
-#[expect(clippy::match_same_arms, reason = "one row of the table a line")]
 pub const fn step(status: Option<Status>, event: EventKind) -> Step {
     use EventKind as E;
     use Status as S;
