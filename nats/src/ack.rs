@@ -1,8 +1,10 @@
 //! The reply subject of a delivery: what it tells, and what may be published on it.
 
-use async_nats::{HeaderMap, Message};
+use async_nats::{HeaderMap, header};
 use bytes::Bytes;
 use vp_shared::time::UtcTime;
+
+use crate::headers::KV_OPERATION;
 
 /// Acks.
 pub(crate) const ACK: &[u8] = b"+ACK";
@@ -70,9 +72,9 @@ pub(crate) fn header_of(headers: Option<&HeaderMap>, name: &async_nats::HeaderNa
     headers?.get_last(name.clone()).map(|value| value.as_str().to_owned())
 }
 
-/// The ack subject of a delivered message; `None` for a status message.
-pub(crate) fn lease_of(message: &Message) -> Option<&str> {
-    message.reply.as_ref().map(async_nats::Subject::as_str)
+/// True for what stands in a bucket instead of a value: deleted, purged or expired.
+pub(crate) fn is_marker(headers: &HeaderMap) -> bool {
+    headers.get(KV_OPERATION).is_some() || headers.get(header::NATS_MARKER_REASON).is_some()
 }
 
 #[cfg(test)]

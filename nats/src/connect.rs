@@ -102,6 +102,14 @@ pub struct Connection {
     request_timeout: Duration,
 }
 
+/// Checks a list of server addresses without connecting; gives it back as it may be shown, without credentials.
+///
+/// # Errors
+/// [`ConnectError::BadConfig`], which does not repeat an address.
+pub fn without_credentials(url: &str) -> Result<String, ConnectError> {
+    Addresses::parse(url).map(|addresses| addresses.to_string())
+}
+
 /// Connects, and checks that the server is new enough and answers JetStream requests.
 ///
 /// Fails fast: each address is tried once. Once connected, a lost connection is retried for ever, after

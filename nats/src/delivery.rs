@@ -85,9 +85,7 @@ impl Delivery {
     /// # Errors
     /// [`SettleError`] when it was not confirmed; the entry comes again and is acked then.
     pub async fn ack(self) -> Result<(), SettleError> {
-        confirmed_ack(&self.conn, &self.lease)
-            .await
-            .map_err(|error| self.unsettled("ack", error.to_string()))
+        confirmed_ack(&self.conn, &self.lease).await.map_err(|error| self.unsettled("ack", error.to_string()))
     }
 
     /// Hands it back, to come again after `delay` (at once when zero).
@@ -130,7 +128,9 @@ pub(crate) async fn confirmed_ack(conn: &Connection, lease: &str) -> Result<(), 
     let mut delays = Delays::new(&RetryDelay::REQUEST);
     loop {
         let ack = Bytes::from_static(ack::ACK);
-        let Err(error) = api::request(conn, lease.to_owned(), None, ack, ACK_TRY).await else { return Ok(()) };
+        let Err(error) = api::request(conn, lease.to_owned(), None, ack, ACK_TRY).await else {
+            return Ok(());
+        };
         let next = Instant::now() + delays.next().unwrap_or(ACK_TRY);
         if next >= deadline {
             return Err(error);
@@ -166,11 +166,9 @@ impl Renewer {
         let body = Bytes::from_static(ack::IN_PROGRESS);
         match api::request(&self.conn, self.lease.clone(), None, body, timeout).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(SettleError {
-                what: "renew",
-                subject: self.subject.to_string(),
-                why: error.to_string(),
-            }),
+            Err(error) => {
+                Err(SettleError { what: "renew", subject: self.subject.to_string(), why: error.to_string() })
+            }
         }
     }
 }
@@ -202,7 +200,9 @@ pub struct LaneQueue {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PullError {
     /// The consumer or the stream is gone: ask for re-creation, keep what runs running.
-    #[error("the queue of {vp_id}, {tier}, has no consumer: run `vp lanes --apply`, or restart what serves the lane")]
+    #[error(
+        "the queue of {vp_id}, {tier}, has no consumer: run `vp lanes --apply`, or restart what serves the lane"
+    )]
     ConsumerGone {
         /// The lane.
         vp_id: VpId,

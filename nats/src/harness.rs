@@ -141,8 +141,17 @@ impl TestServer {
     }
 
     /// Stops it in its tracks (STOP): it answers nothing but keeps its connections.
+    ///
+    /// # Panics
+    /// When it does not stop.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        // A signal to stop is obeyed by one thread after the other.
+        let deadline = Instant::now() + RESTART_PATIENCE;
+        while self.pid().is_some_and(|pid| !is_stopped(pid)) {
+            assert!(Instant::now() < deadline, "nats-server did not stop for SIGSTOP");
+            std::thread::yield_now();
+        }
     }
 
     /// Lets a frozen one go on (CONT).
@@ -190,4 +199,14 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// True when every thread of the process is stopped, by the kernel's word.
+fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // A thread that has gone in between is stopped too.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }

@@ -40,7 +40,9 @@ pub struct Stored {
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// Somebody wrote to the mission in between. Nobody has lost yet: read the mission, fold, decide again.
-    #[error("mission {mission_id} does not end with sequence {expected} any more: read it again and decide again")]
+    #[error(
+        "mission {mission_id} does not end with sequence {expected} any more: read it again and decide again"
+    )]
     Conflict {
         /// The mission.
         mission_id: MissionId,
@@ -48,8 +50,10 @@ pub enum AppendError {
         expected: u64,
     },
     /// The server gave no final answer in time. Whether the event is stored is unknown.
-    #[error("whether the `{event}` event of mission {mission_id} is stored is unknown after {tries} tries in {seconds:.1} s: \
-             nats-server did not answer; ask for the mission before repeating")]
+    #[error(
+        "whether the `{event}` event of mission {mission_id} is stored is unknown after {tries} tries in {seconds:.1} s: \
+             nats-server did not answer; ask for the mission before repeating"
+    )]
     Unknown {
         /// The mission.
         mission_id: MissionId,
@@ -164,7 +168,11 @@ impl MissionLog {
     ///
     /// # Errors
     /// [`ReadError`] when the leader did not answer in time (retried for 20 s through elections and restarts).
-    pub async fn read(&self, vp_id: &VpId, mission_id: &MissionId) -> Result<Option<LoggedMission>, ReadError> {
+    pub async fn read(
+        &self,
+        vp_id: &VpId,
+        mission_id: &MissionId,
+    ) -> Result<Option<LoggedMission>, ReadError> {
         let filter = MissionFilter::new(vp_id, mission_id);
         let leader = Leader::new(&self.conn, mission_id);
         let Some(last) = leader.read(Pick::Last(filter.as_str())).await? else { return Ok(None) };
@@ -189,7 +197,9 @@ impl MissionLog {
     pub async fn lane_of(&self, mission_id: &MissionId) -> Result<Option<VpId>, ReadError> {
         let filter = mission_in_any_lane(mission_id);
         let found = Leader::new(&self.conn, mission_id).read(Pick::Last(&filter)).await?;
-        Ok(found.and_then(|message| message.subject.parse::<MissionSubject>().ok()).map(|subject| subject.vp_id))
+        Ok(found
+            .and_then(|message| message.subject.parse::<MissionSubject>().ok())
+            .map(|subject| subject.vp_id))
     }
 }
 
@@ -264,7 +274,10 @@ impl<'a> Reading<'a> {
         }
         let event = Event::from_json(&message.payload)?;
         if event.mission_id != *self.mission_id || event.vp_id != *self.vp_id {
-            return Err(LogAnomaly::Subject(format!("the body is about {} of {}", event.mission_id, event.vp_id)));
+            return Err(LogAnomaly::Subject(format!(
+                "the body is about {} of {}",
+                event.mission_id, event.vp_id
+            )));
         }
         let said = match subject.token {
             Token::Event(kind) => kind,

@@ -1,12 +1,26 @@
 //! The NOTICES stream: written by the bridge's sender, read by sessions with a durable consumer each.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::{HeaderMap, Message, header};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tokio::time::Instant;
+use vp_shared::error::Chain;
 use vp_shared::ids::{NoticeId, SessionId};
 use vp_shared::notice::Notice;
 use vp_shared::time::UtcTime;
 
+use crate::ack::Place;
+use crate::api::{self, ApiError, ErrorBody};
 use crate::connect::Connection;
+use crate::delivery::confirmed_ack;
+use crate::pulls::{Ended, PullWait, Puller};
+use crate::reader::{Reader, Record, Start};
+use crate::subject;
+use crate::topology::{NOTICES, ensure_session};
 
 /// Why notices could not be sent or read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,11 +43,51 @@ pub struct Outgoing {
     pub body: bytes::Bytes,
 }
 
-/// Sends `notices` in order, all in flight at once, and waits for every confirmation. Returns how many, counted
+/// How long one confirmation is waited for.
+const SEND_PATIENCE: Duration = Duration::from_secs(5);
+/// Notices in flight at once.
+const IN_FLIGHT: usize = 512;
+/// How long the stream may take to show what it has.
+const CATCH_UP: Duration = Duration::from_secs(10);
+const BATCH: usize = 1000;
+
+/// Sends `notices` in order, many in flight at once, and waits for every confirmation. Returns how many, counted
 /// from the first, are confirmed without a gap; fewer than all only together with a logged error.
 pub async fn send(conn: &Connection, notices: &[Outgoing]) -> usize {
-    let _ = (conn, notices);
-    todo!()
+    // Collected: a closure over borrows held across an await would make this future not `Send`.
+    let sends: Vec<_> = notices.iter().map(|notice| send_one(conn, notice)).collect();
+    let mut confirmed = 0;
+    let mut sends = futures_util::stream::iter(sends).buffered(IN_FLIGHT);
+    let mut failed = None;
+    while let Some(sent) = sends.next().await {
+        match sent {
+            Ok(()) if failed.is_none() => confirmed += 1,
+            Ok(()) => {}
+            // The first one says what is wrong; the rest fails for the same reason.
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    if let Some(error) = failed {
+        let (notices, session_id) = (notices.len(), &notices[confirmed].session_id);
+        tracing::error!(notices, confirmed, %session_id, %error, "notices not confirmed, they stay pending");
+    }
+    confirmed
+}
+
+async fn send_one(conn: &Connection, notice: &Outgoing) -> Result<(), ApiError> {
+    #[derive(Deserialize)]
+    struct PubAck {
+        error: Option<ErrorBody>,
+    }
+    let mut headers = HeaderMap::new();
+    headers.insert(header::NATS_MESSAGE_ID, notice.notice_id.as_str());
+    let subject = subject::notices(&notice.session_id);
+    let answer = api::request(conn, subject, Some(headers), notice.body.clone(), SEND_PATIENCE).await?;
+    match serde_json::from_slice::<PubAck>(&answer.payload) {
+        Ok(PubAck { error: None }) => Ok(()),
+        Ok(PubAck { error: Some(error) }) => Err(error.into()),
+        Err(error) => Err(ApiError::Client(format!("unreadable acknowledgement: {error}"))),
+    }
 }
 
 /// The ids of all notices stored at or after `since`: read before the first send after a start, so that one that was
@@ -41,18 +95,28 @@ pub async fn send(conn: &Connection, notices: &[Outgoing]) -> usize {
 ///
 /// # Errors
 /// [`NoticeError`].
-pub async fn sent_since(
-    conn: &Connection,
-    since: UtcTime,
-) -> Result<std::collections::HashSet<NoticeId>, NoticeError> {
-    let _ = (conn, since);
-    todo!()
+pub async fn sent_since(conn: &Connection, since: UtcTime) -> Result<HashSet<NoticeId>, NoticeError> {
+    let failed = |why: String| NoticeError { what: "look up which notices are sent", why };
+    let opened = Reader::open(conn, NOTICES, &[], Start::Time(since)).await;
+    let mut reader = opened.map_err(|error| failed(error.to_string()))?;
+    let mut ids = HashSet::new();
+    while reader.pending() > 0 {
+        let records = reader.next_batch(BATCH, CATCH_UP).await.map_err(|error| failed(error.to_string()))?;
+        if records.is_empty() {
+            return Err(failed("the stream fell silent".to_owned()));
+        }
+        let id_of = |record: &Record| NoticeId::new(record.message_id.as_deref()?).ok();
+        ids.extend(records.iter().filter_map(id_of));
+    }
+    Ok(ids)
 }
 
 /// A session's notices, in order, each until it is acked.
 #[derive(Debug)]
 pub struct NoticeReader {
-    conn: Connection,
+    conn: Arc<Connection>,
+    puller: Puller,
+    session_id: SessionId,
 }
 
 /// A notice in a reader's hand. Dropped unacked, it comes again.
@@ -63,7 +127,7 @@ pub struct NoticeDelivery {
     /// Its stream sequence.
     pub seq: u64,
     lease: String,
-    conn: Connection,
+    conn: Arc<Connection>,
 }
 
 impl NoticeReader {
@@ -73,18 +137,61 @@ impl NoticeReader {
     /// # Errors
     /// [`NoticeError`].
     pub async fn open(conn: &Connection, session_id: &SessionId) -> Result<Self, NoticeError> {
-        let _ = (conn, session_id);
-        todo!()
+        ensure(conn, session_id).await?;
+        let puller = Puller::new(conn, NOTICES, consumer(session_id));
+        Ok(Self { conn: Arc::new(conn.clone()), puller, session_id: session_id.clone() })
     }
 
-    /// The next notice; `None` when `wait` is over. Not cancel safe: await it to its end.
+    /// The next notice; `None` when `wait` is over. Cancel safe: one that came too late is handed back at once.
     ///
     /// # Errors
     /// [`NoticeError`]; call again.
     pub async fn next(&mut self, wait: Duration) -> Result<Option<NoticeDelivery>, NoticeError> {
-        let _ = (&self.conn, wait);
-        todo!()
+        let deadline = Instant::now() + wait;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let wait = if left.is_zero() { PullWait::NoWait } else { PullWait::Expires(left) };
+            match self.puller.pull(1, wait).next().await {
+                Some(Ok(message)) => {
+                    if let Some(delivery) = self.delivery(message).await {
+                        return Ok(Some(delivery));
+                    }
+                }
+                Some(Err(Ended::Gone)) => ensure(&self.conn, &self.session_id).await?,
+                Some(Err(Ended::Interrupted(why))) => {
+                    return Err(NoticeError { what: "read the session's notices", why });
+                }
+                None => return Ok(None),
+            }
+        }
     }
+
+    /// What is no notice is stepped over, or nothing behind it would ever be shown.
+    async fn delivery(&self, message: Message) -> Option<NoticeDelivery> {
+        let lease = message.reply?.into_string();
+        let seq = Place::parse(&lease).map_or(0, |place| place.stream_seq);
+        match serde_json::from_slice(&message.payload) {
+            Ok(notice) => Some(NoticeDelivery { notice, seq, lease, conn: Arc::clone(&self.conn) }),
+            Err(error) => {
+                let session_id = &self.session_id;
+                tracing::error!(%session_id, seq, %error, "stepped over a message that is no notice");
+                if let Err(error) = confirmed_ack(&self.conn, &lease).await {
+                    tracing::debug!(%session_id, seq, %error, "it will come again");
+                }
+                None
+            }
+        }
+    }
+}
+
+/// The durable consumer of a session.
+fn consumer(session_id: &SessionId) -> String {
+    format!("session-{}", subject::session_token(session_id))
+}
+
+async fn ensure(conn: &Connection, session_id: &SessionId) -> Result<(), NoticeError> {
+    let made = ensure_session(conn, &consumer(session_id), &subject::notices(session_id)).await;
+    made.map_err(|error| NoticeError { what: "bind the session's notices", why: Chain(&error).to_string() })
 }
 
 impl NoticeDelivery {
@@ -93,7 +200,7 @@ impl NoticeDelivery {
     /// # Errors
     /// [`NoticeError`] when not confirmed in 10 s; it comes again, with the same notice id.
     pub async fn ack(self) -> Result<(), NoticeError> {
-        let _ = (&self.lease, &self.conn);
-        todo!()
+        let acked = confirmed_ack(&self.conn, &self.lease).await;
+        acked.map_err(|error| NoticeError { what: "confirm that a notice was shown", why: error.to_string() })
     }
 }

@@ -1,13 +1,27 @@
 //! Who is alive: a key per worker with a time to live, and a subject on which it answers for itself.
 
+mod proof;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
+use async_nats::{HeaderMap, header};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::{Instant, timeout};
 use vp_shared::api::{Presence, WorkerAnswer, WorkerQuestion};
-use vp_shared::event::WorkerRef;
-use vp_shared::ids::{MissionId, WorkerId};
-use vp_shared::mission::Liveness;
+use vp_shared::ids::WorkerId;
 
+use crate::ack::is_marker;
+use crate::api::{self, ApiError, ErrorBody, Pick, ask, read_message};
 use crate::connect::Connection;
+use crate::headers::KV_OPERATION;
+use crate::reader::{Reader, Record, Start};
+use crate::subject;
+
+pub use proof::{prove_dead, prove_gone};
 
 /// How long a presence key lives without a renewal.
 pub const PRESENCE_TTL: Duration = Duration::from_secs(4);
@@ -24,13 +38,26 @@ pub struct PresenceError {
     pub why: String,
 }
 
+/// The stream under the bucket.
+const STREAM: &str = "KV_WORKERS";
+const KEYS: &str = "$KV.WORKERS.";
+/// A renewal that is not confirmed by then is late anyway.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Keys looked up at a time.
+const LOOKUPS: usize = 64;
+
 /// Puts the worker's presence key; call each [`PRESENCE_EVERY`].
 ///
 /// # Errors
 /// [`PresenceError`] when the server did not confirm it within a second.
 pub async fn announce(conn: &Connection, presence: &Presence) -> Result<(), PresenceError> {
-    let _ = (conn, presence);
-    todo!()
+    let mut headers = HeaderMap::new();
+    headers.insert(header::NATS_MESSAGE_TTL, format!("{}s", PRESENCE_TTL.as_secs()));
+    let failed = |why: String| PresenceError { what: "announce the worker's presence", why };
+    let body = serde_json::to_vec(presence).map_err(|error| failed(error.to_string()))?;
+    put(conn, &presence.worker.worker_id, headers, body.into())
+        .await
+        .map_err(|error| failed(error.to_string()))
 }
 
 /// Removes the worker's presence key: it stops in good order.
@@ -38,8 +65,29 @@ pub async fn announce(conn: &Connection, presence: &Presence) -> Result<(), Pres
 /// # Errors
 /// [`PresenceError`]; the key expires by itself then.
 pub async fn withdraw(conn: &Connection, worker_id: &WorkerId) -> Result<(), PresenceError> {
-    let _ = (conn, worker_id);
-    todo!()
+    let mut headers = HeaderMap::new();
+    headers.insert(KV_OPERATION, "DEL");
+    put(conn, worker_id, headers, Bytes::new())
+        .await
+        .map_err(|error| PresenceError { what: "withdraw the worker's presence", why: error.to_string() })
+}
+
+async fn put(
+    conn: &Connection,
+    worker_id: &WorkerId,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(), ApiError> {
+    #[derive(Deserialize)]
+    struct PubAck {
+        error: Option<ErrorBody>,
+    }
+    let answer = api::request(conn, format!("{KEYS}{worker_id}"), Some(headers), body, PATIENCE).await?;
+    match serde_json::from_slice::<PubAck>(&answer.payload) {
+        Ok(PubAck { error: None }) => Ok(()),
+        Ok(PubAck { error: Some(error) }) => Err(error.into()),
+        Err(error) => Err(ApiError::Client(format!("unreadable acknowledgement: {error}"))),
+    }
 }
 
 /// The worker's presence, from the bucket's leader. `None`: its key is gone.
@@ -47,8 +95,15 @@ pub async fn withdraw(conn: &Connection, worker_id: &WorkerId) -> Result<(), Pre
 /// # Errors
 /// [`PresenceError`].
 pub async fn lookup(conn: &Connection, worker_id: &WorkerId) -> Result<Option<Presence>, PresenceError> {
-    let _ = (conn, worker_id);
-    todo!()
+    let failed = |why: String| PresenceError { what: "look up a worker's presence", why };
+    let key = format!("{KEYS}{worker_id}");
+    let found = read_message(conn, STREAM, Pick::Last(&key), PATIENCE).await;
+    match found.map_err(|error| failed(error.to_string()))? {
+        Some(message) if !is_marker(&message.headers) => {
+            serde_json::from_slice(&message.payload).map(Some).map_err(|error| failed(error.to_string()))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// All workers that are alive.
@@ -56,14 +111,27 @@ pub async fn lookup(conn: &Connection, worker_id: &WorkerId) -> Result<Option<Pr
 /// # Errors
 /// [`PresenceError`].
 pub async fn list(conn: &Connection) -> Result<Vec<Presence>, PresenceError> {
-    let _ = conn;
-    todo!()
+    let failed = |why: String| PresenceError { what: "list the workers", why };
+    let wanted = json!({ "subjects_filter": format!("{KEYS}>") });
+    let info = ask(conn, &format!("STREAM.INFO.{STREAM}"), &wanted).await;
+    let info = info.map_err(|error| failed(error.to_string()))?;
+    let keys = info["state"]["subjects"].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    // Each look owns its id: a borrowed one would make this future impossible to spawn.
+    let looks: Vec<_> =
+        keys.filter_map(worker_of).map(async |worker_id| lookup(conn, &worker_id).await).collect();
+    let found: Vec<_> = stream::iter(looks).buffered(LOOKUPS).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn worker_of(key: &str) -> Option<WorkerId> {
+    WorkerId::new(key.strip_prefix(KEYS)?).ok()
 }
 
 /// What became of a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PresenceChange {
-    /// It is alive; also said first for each one that is alive when the watch begins.
+    /// It is alive: said first for each one that is alive when the watch begins, then whenever what it says of itself
+    /// has changed.
     Alive(Presence),
     /// Its key has expired or was removed.
     Gone(WorkerId),
@@ -72,7 +140,9 @@ pub enum PresenceChange {
 /// Follows all presence keys; resumes by itself after a lost connection.
 #[derive(Debug)]
 pub struct PresenceWatch {
-    reader: crate::reader::Reader,
+    reader: Reader,
+    /// What each worker said last, so that a mere renewal is not told.
+    said: HashMap<WorkerId, Bytes>,
 }
 
 impl PresenceWatch {
@@ -81,8 +151,9 @@ impl PresenceWatch {
     /// # Errors
     /// [`PresenceError`].
     pub async fn open(conn: &Connection) -> Result<Self, PresenceError> {
-        let _ = conn;
-        todo!()
+        let opened = Reader::open(conn, STREAM, &[], Start::LastPerSubject).await;
+        let reader = opened.map_err(watch_failed)?;
+        Ok(Self { reader, said: HashMap::new() })
     }
 
     /// What has changed; empty when `wait` is over. Cancel safe.
@@ -90,17 +161,43 @@ impl PresenceWatch {
     /// # Errors
     /// [`PresenceError`]; call again.
     pub async fn next(&mut self, wait: Duration) -> Result<Vec<PresenceChange>, PresenceError> {
-        let _ = (&mut self.reader, wait);
-        todo!()
+        const BATCH: usize = 256;
+        let deadline = Instant::now() + wait;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let records = self.reader.next_batch(BATCH, left).await.map_err(watch_failed)?;
+            let over = records.is_empty();
+            let changes: Vec<_> = records.into_iter().filter_map(|record| self.change(record)).collect();
+            if over || !changes.is_empty() {
+                return Ok(changes);
+            }
+        }
+    }
+
+    fn change(&mut self, record: Record) -> Option<PresenceChange> {
+        let worker_id = worker_of(&record.subject)?;
+        if record.deleted {
+            self.said.remove(&worker_id);
+            return Some(PresenceChange::Gone(worker_id));
+        }
+        if self.said.get(&worker_id) == Some(&record.payload) {
+            return None;
+        }
+        match serde_json::from_slice(&record.payload) {
+            Ok(presence) => {
+                self.said.insert(worker_id, record.payload);
+                Some(PresenceChange::Alive(presence))
+            }
+            Err(error) => {
+                tracing::warn!(%worker_id, seq = record.seq, %error, "a presence that cannot be read");
+                None
+            }
+        }
     }
 }
 
-/// Proves, or not, that `owner` no longer holds `mission_id`: its presence key is absent, or it lives another life
-/// and says it does not hold it, or its own subject has no responder twice, a second apart. Anything else, such as
-/// no answer in time, is [`Liveness::Alive`].
-pub async fn prove_gone(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> Liveness {
-    let _ = (conn, owner, mission_id);
-    todo!()
+fn watch_failed(error: crate::reader::ReaderError) -> PresenceError {
+    PresenceError { what: "follow the workers' presence", why: error.why }
 }
 
 /// The questions asked of a worker.
@@ -116,13 +213,32 @@ impl Questions {
     /// # Errors
     /// [`PresenceError`].
     pub async fn open(conn: &Connection, worker_id: &WorkerId) -> Result<Self, PresenceError> {
-        let _ = (conn, worker_id);
-        todo!()
+        let failed = |why: String| PresenceError { what: "listen for questions", why };
+        let opened = conn.client().subscribe(subject::worker(worker_id)).await;
+        let subscriber = opened.map_err(|error| failed(error.to_string()))?;
+        conn.flush().await.map_err(|error| failed(error.to_string()))?;
+        Ok(Self { subscriber, conn: conn.clone() })
     }
 
     /// Answers questions until the subscription ends; `answer` must be quick.
     pub async fn serve(&mut self, answer: impl Fn(&WorkerQuestion) -> WorkerAnswer + Send) {
-        let _ = (&mut self.subscriber, &self.conn, answer);
-        todo!()
+        while let Some(message) = self.subscriber.next().await {
+            let Some(reply) = message.reply else { continue };
+            let answer = match serde_json::from_slice(&message.payload) {
+                Ok(question) => answer(&question),
+                Err(_) => WorkerAnswer::Unknown,
+            };
+            let body = match serde_json::to_vec(&answer) {
+                Ok(body) => body,
+                Err(error) => {
+                    tracing::error!(%error, "could not write an answer");
+                    continue;
+                }
+            };
+            // Whoever asked asks again when this is lost.
+            if let Ok(Err(error)) = timeout(PATIENCE, self.conn.client().publish(reply, body.into())).await {
+                tracing::debug!(%error, "could not answer a question");
+            }
+        }
     }
 }

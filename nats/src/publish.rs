@@ -21,8 +21,8 @@ use vp_shared::time::UtcTime;
 
 use crate::api::{self, ApiError, ErrorBody, Pick};
 use crate::connect::Connection;
-use crate::mission_log::{AppendError, Stored};
 use crate::headers::{expecting, traced};
+use crate::mission_log::{AppendError, Stored};
 use crate::retry::Delays;
 use crate::subject::{MissionFilter, MissionSubject, Token};
 use crate::topology::MISSIONS;
@@ -51,7 +51,11 @@ enum With<'a> {
     /// The mission's timer goes away in the same write.
     PurgeOfTimer,
     /// The mission's timer is made in the same write: this event, at this time.
-    Timer { fires: &'a Event, payload: Bytes, at: UtcTime },
+    Timer {
+        fires: &'a Event,
+        payload: Bytes,
+        at: UtcTime,
+    },
 }
 
 /// One message.
@@ -69,7 +73,10 @@ enum Tried {
     /// Somebody's write, perhaps our own earlier copy, is in flight.
     InFlight,
     /// The server refuses it for good.
-    Refused { reason: String, no_space: bool },
+    Refused {
+        reason: String,
+        no_space: bool,
+    },
     /// Not stored, or unknown: try again.
     Again(ApiError),
 }
@@ -108,11 +115,11 @@ impl<'a> Append<'a> {
             match self.once(conn, deadline).await {
                 Tried::Stored(seq) => return Ok(Stored { seq }),
                 Tried::Refused { reason, no_space } => return Err(self.refused(reason, no_space)),
-                tried @ (Tried::Beaten | Tried::InFlight) => match self.look_behind(conn).await {
+                outcome @ (Tried::Beaten | Tried::InFlight) => match self.look_behind(conn).await {
                     Ok(Behind::Ours(seq)) => return Ok(Stored { seq }),
                     Ok(Behind::Another) => return Err(self.conflict()),
                     Ok(Behind::Nothing) => {
-                        nothing_there += u32::from(matches!(tried, Tried::Beaten));
+                        nothing_there += u32::from(matches!(outcome, Tried::Beaten));
                         if nothing_there == NOTHING_THERE {
                             return Err(self.conflict());
                         }
@@ -161,7 +168,8 @@ impl<'a> Append<'a> {
 
     async fn send(&self, conn: &Connection, patience: Duration) -> Result<async_nats::Message, ApiError> {
         let Message { subject, mut headers, payload } = self.message();
-        let Some(Message { subject: timer, headers: mut timer_headers, payload: fires }) = self.timer() else {
+        let Some(Message { subject: timer, headers: mut timer_headers, payload: fires }) = self.timer()
+        else {
             headers.insert(header::NATS_MESSAGE_ID, self.event.id.to_string());
             return api::request(conn, subject, Some(headers), payload, patience).await;
         };
@@ -231,7 +239,6 @@ impl<'a> Append<'a> {
 
     fn refused(&self, reason: String, no_space: bool) -> AppendError {
         let (mission_id, event) = (self.event.mission_id.clone(), self.event.kind().name());
-        tracing::error!(%mission_id, vp_id = %self.event.vp_id, event, reason, no_space, "append refused");
         AppendError::Refused { mission_id, event, reason, no_space }
     }
 

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::ack::NAK;
 use crate::api::{ApiError, ask};
-use crate::connect::{ConnectionState, Connection};
+use crate::connect::{Connection, ConnectionState};
 
 /// How often a waiting pull is told that it still waits.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -182,7 +182,8 @@ impl Messages {
                 }
                 Phase::Unserved => {
                     let gone = self.shared.is_gone().await;
-                    let no_leader = || Ended::Interrupted("nobody serves the consumer at the moment".to_owned());
+                    let no_leader =
+                        || Ended::Interrupted("nobody serves the consumer at the moment".to_owned());
                     return Some(Err(self.end(if gone { Ended::Gone } else { no_leader() })));
                 }
                 Phase::Over => return None,

@@ -43,7 +43,8 @@ async fn run(
     jobs: usize,
     bytes: usize,
 ) -> Result<Duration, String> {
-    let config = pull::Config { durable_name: Some("raw".into()), max_ack_pending: -1, ..pull::Config::default() };
+    let config =
+        pull::Config { durable_name: Some("raw".into()), max_ack_pending: -1, ..pull::Config::default() };
     let consumer = stream.create_consumer(config).await.map_err(|error| error.to_string())?;
     let started = Instant::now();
     let (stored, taken) = tokio::join!(store(js, jobs, bytes), take(&consumer, jobs));

@@ -1,11 +1,21 @@
 //! Ordered reading of a stream from a known place, without acks: the projector's way, and every follower's.
 
+mod feed;
+
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use bytes::Bytes;
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use vp_shared::retry::RetryDelay;
 use vp_shared::time::UtcTime;
 
+use crate::api::{ApiError, ask};
 use crate::connect::Connection;
+use crate::retry::Delays;
+
+use feed::{Feed, Heard};
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,22 +70,54 @@ pub struct ReaderError {
     pub missing: bool,
 }
 
+impl ReaderError {
+    fn of(stream: &str, error: &ApiError) -> Self {
+        let missing = error.is(ErrorCode::STREAM_NOT_FOUND);
+        Self { stream: stream.to_owned(), why: error.to_string(), missing }
+    }
+}
+
 /// Reads a stream in order, each message once, contiguous by the consumer's own count; after a lost connection or
 /// a gap it resumes behind the last message it gave out.
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
+    stream: String,
+    filters: Vec<String>,
+    start: Start,
+    /// `None` until it has resumed.
+    feed: Option<Feed>,
+    delays: Delays,
+    pending: u64,
 }
 
 impl Reader {
-    /// A reader of `stream`, of subjects that match one of `filters`.
+    /// A reader of `stream`, of subjects that match one of `filters` (none: of all).
     ///
     /// # Errors
     /// [`ReaderError`] when the stream does not exist or the server does not answer.
-    pub async fn open(conn: &Connection, stream: &str, filters: &[String], start: Start) -> Result<Self, ReaderError> {
-        let _ = (stream, filters, start);
-        let _ = &conn;
-        todo!()
+    pub async fn open(
+        conn: &Connection,
+        stream: &str,
+        filters: &[String],
+        start: Start,
+    ) -> Result<Self, ReaderError> {
+        let start = match start {
+            // Said now, so that what is stored before a resumption is not passed over.
+            Start::New => Start::After(identity(conn, stream).await?.last_seq),
+            start => start,
+        };
+        let mut reader = Self {
+            conn: conn.clone(),
+            stream: stream.to_owned(),
+            filters: filters.to_vec(),
+            start,
+            feed: None,
+            delays: Delays::new(&RetryDelay::REQUEST),
+            pending: 0,
+        };
+        reader.resume().await.map_err(|error| ReaderError::of(stream, &error))?;
+        Ok(reader)
     }
 
     /// What has come: at least one message and at most `max`, as soon as there is one; none when `wait` is over.
@@ -84,13 +126,57 @@ impl Reader {
     /// # Errors
     /// [`ReaderError`] when it could not resume within `wait`; call again.
     pub async fn next_batch(&mut self, max: usize, wait: Duration) -> Result<Vec<Record>, ReaderError> {
-        let _ = (&self.conn, max, wait);
-        todo!()
+        let deadline = Instant::now() + wait;
+        loop {
+            self.resume_until(deadline).await?;
+            let Some(feed) = &mut self.feed else { continue };
+            let ended = match feed.next(max.max(1), deadline).await {
+                Heard::Records(records) => {
+                    if let Some(last) = records.last() {
+                        self.start = Start::After(last.seq);
+                        self.pending = feed.pending();
+                    }
+                    return Ok(records);
+                }
+                Heard::Nothing => return Ok(Vec::new()),
+                Heard::Ended(why) => why,
+            };
+            tracing::debug!(stream = self.stream, start = ?self.start, why = ended, "resuming a reader");
+            self.feed = None;
+        }
     }
 
     /// How many messages were waiting at the server behind the last one given out, when it was sent.
     pub fn pending(&self) -> u64 {
-        todo!()
+        self.pending
+    }
+
+    async fn resume_until(&mut self, deadline: Instant) -> Result<(), ReaderError> {
+        while self.feed.is_none() {
+            let error = match timeout_at(deadline, self.resume()).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => ReaderError::of(&self.stream, &error),
+                Err(_) => {
+                    let why = "nats-server did not answer in time".to_owned();
+                    return Err(ReaderError { stream: self.stream.clone(), why, missing: false });
+                }
+            };
+            let next = Instant::now() + self.delays.next().unwrap_or_default();
+            if next >= deadline {
+                sleep_until(deadline).await;
+                return Err(error);
+            }
+            sleep_until(next).await;
+        }
+        Ok(())
+    }
+
+    async fn resume(&mut self) -> Result<(), ApiError> {
+        let feed = Feed::open(&self.conn, &self.stream, &self.filters, self.start).await?;
+        self.pending = feed.pending();
+        self.feed = Some(feed);
+        self.delays = Delays::new(&RetryDelay::REQUEST);
+        Ok(())
     }
 }
 
@@ -99,6 +185,15 @@ impl Reader {
 /// # Errors
 /// [`ReaderError`].
 pub async fn identity(conn: &Connection, stream: &str) -> Result<StreamIdentity, ReaderError> {
-    let _ = (conn, stream);
-    todo!()
+    let info = ask(conn, &format!("STREAM.INFO.{stream}"), &Value::Null).await;
+    let info = info.map_err(|error| ReaderError::of(stream, &error))?;
+    let created_at = info["created"].as_str().and_then(|text| UtcTime::parse(text).ok());
+    let number = |field: &str| info["state"][field].as_u64();
+    let (Some(created_at), Some(first_seq), Some(last_seq)) =
+        (created_at, number("first_seq"), number("last_seq"))
+    else {
+        let why = "the server's answer lacks `created` or `state`".to_owned();
+        return Err(ReaderError { stream: stream.to_owned(), why, missing: false });
+    };
+    Ok(StreamIdentity { created_at, first_seq, last_seq })
 }

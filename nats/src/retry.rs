@@ -49,12 +49,15 @@ mod tests {
     proptest! {
         #[test]
         fn every_delay_is_within_its_jitter_of_the_capped_one(
-            initial_ms in 1_u64..10_000, multiplier in 1.0_f64..10.0, cap in 1_u64..100, jitter in 0.0_f64..=1.0,
+            initial_ms in 1_u32..10_000, multiplier in 1.0_f64..10.0, cap in 1_u32..100, jitter in 0.0_f64..=1.0,
             nth in 1_u32..80,
         ) {
-            let values = RetryDelay { initial_ms, multiplier, max_ms: initial_ms * cap, jitter };
+            let (first, max) = (f64::from(initial_ms), f64::from(initial_ms) * f64::from(cap));
+            let values = RetryDelay {
+                initial_ms: initial_ms.into(), multiplier, max_ms: u64::from(initial_ms) * u64::from(cap), jitter,
+            };
             values.check().unwrap();
-            let exact = (initial_ms as f64 * multiplier.powi(nth.min(65) as i32 - 1)).min((initial_ms * cap) as f64);
+            let exact = (first * multiplier.powi(nth.min(65).cast_signed() - 1)).min(max);
             let got = delay_after(&values, nth).as_secs_f64() * 1000.0;
             prop_assert!(got >= exact * (1.0 - jitter) - 2.0 && got <= exact * (1.0 + jitter) + 2.0, "{got} for {exact}");
         }

@@ -81,7 +81,11 @@ fn parse(text: &str) -> Option<MissionSubject> {
             kind => Token::Event(kind),
         },
     };
-    Some(MissionSubject { vp_id: VpId::new(vp_id).ok()?, mission_id: MissionId::new(mission_id).ok()?, token })
+    Some(MissionSubject {
+        vp_id: VpId::new(vp_id).ok()?,
+        mission_id: MissionId::new(mission_id).ok()?,
+        token,
+    })
 }
 
 /// The one filter text of a mission, for compare-and-set and for reading its tail. On a replicated stream the
@@ -235,8 +239,14 @@ mod tests {
         let lane = VpId::new("vp.coder.primary").unwrap();
         let mission = MissionId::of_key(&lane, "k");
         assert_eq!(lane_queue(&lane, Tier::High), "missions.vp.coder.primary.*.dispatched.high");
-        assert_eq!(lane_events(&lane, EventKind::CancelRequested), "missions.vp.coder.primary.*.cancel_requested");
-        assert_eq!(MissionFilter::new(&lane, &mission).as_str(), format!("missions.vp.coder.primary.{mission}.>"));
+        assert_eq!(
+            lane_events(&lane, EventKind::CancelRequested),
+            "missions.vp.coder.primary.*.cancel_requested"
+        );
+        assert_eq!(
+            MissionFilter::new(&lane, &mission).as_str(),
+            format!("missions.vp.coder.primary.{mission}.>")
+        );
         assert_eq!(mission_in_any_lane(&mission), format!("missions.*.*.*.{mission}.>"));
     }
 }

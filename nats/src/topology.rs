@@ -53,11 +53,11 @@ pub enum TopologyError {
         /// Which field.
         field: &'static str,
         /// What it has.
-        found: String,
+        found: Box<str>,
         /// What was wanted.
-        wanted: String,
+        wanted: Box<str>,
         /// The server's version.
-        version: String,
+        version: Box<str>,
         /// What to do.
         advice: &'static str,
     },
@@ -108,6 +108,22 @@ pub async fn ensure(conn: &Connection, config: &TopologyConfig, lanes: &Lanes) -
     Ok(())
 }
 
+/// Looks only: everything that [`ensure`] makes is there and as it must be.
+///
+/// # Errors
+/// [`TopologyError`], `Missing` for what is not there.
+pub async fn verify(conn: &Connection, config: &TopologyConfig, lanes: &Lanes) -> Result<(), TopologyError> {
+    for stream in assets::streams(config) {
+        verify::verify_stream(conn, &stream).await?;
+    }
+    for (vp_id, lane) in lanes {
+        for tier in Tier::ALL {
+            verify::verify_consumer(conn, MISSIONS, &assets::queue(vp_id, tier, lane, 1)).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Re-creates one lane's queues from `start_seq` (1: everything; a running mission is delivered again, which
 /// changes nothing while its owner lives).
 ///
@@ -145,7 +161,10 @@ pub struct QueueState {
 ///
 /// # Errors
 /// [`TopologyError::Missing`] or `Unavailable`.
-pub async fn lane_state(conn: &Connection, vp_id: &VpId) -> Result<BTreeMap<Tier, QueueState>, TopologyError> {
+pub async fn lane_state(
+    conn: &Connection,
+    vp_id: &VpId,
+) -> Result<BTreeMap<Tier, QueueState>, TopologyError> {
     let mut states = BTreeMap::new();
     for tier in Tier::ALL {
         let name = queue_consumer(vp_id, tier);

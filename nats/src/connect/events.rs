@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Client, ClientError, Event, ServerError, Statistics};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Reconnect delays double from the first to the last.
 const DELAY_MIN: Duration = Duration::from_millis(50);
@@ -18,6 +19,8 @@ pub struct ConnectionState {
     pub generation: u64,
     /// Whether it was drained or given up; it will not come back.
     pub closed: bool,
+    /// Since when the present connection stands, or the last one stood.
+    pub since: Option<Instant>,
 }
 
 /// One connection's events: to the log and to the watchers of its state.
@@ -116,7 +119,7 @@ impl Link {
 fn advance(state: &mut ConnectionState, generation: u64) -> bool {
     let newer = generation > state.generation;
     if newer {
-        (state.generation, state.connected) = (generation, true);
+        (state.generation, state.connected, state.since) = (generation, true, Some(Instant::now()));
     }
     newer
 }
@@ -165,11 +168,11 @@ mod tests {
 
     #[test]
     fn a_newer_generation_means_connected_and_an_old_one_changes_nothing() {
-        let mut state = ConnectionState { connected: false, generation: 2, closed: false };
+        let mut state = ConnectionState { generation: 2, ..ConnectionState::default() };
         assert!(!advance(&mut state, 2));
         assert!(!state.connected);
         assert!(advance(&mut state, 4));
-        assert_eq!(state, ConnectionState { connected: true, generation: 4, closed: false });
+        assert!(state.connected && state.generation == 4 && !state.closed && state.since.is_some());
     }
 
     #[test]

@@ -14,12 +14,12 @@ use crate::subject::{ALL_MISSIONS, ALL_NOTICES, ALL_PROGRESS, lane_queue};
 /// A repeat within this is dropped by its message id. Short for missions: there the compare-and-set refuses a repeat
 /// for ever, and ids cost the server memory.
 const MISSIONS_REPEAT: Duration = Duration::from_secs(30);
-const NOTICES_REPEAT: Duration = Duration::from_secs(120);
+const NOTICES_REPEAT: Duration = Duration::from_mins(2);
 const OTHER_REPEAT: Duration = Duration::from_secs(1);
-const PROGRESS_AGE: Duration = Duration::from_secs(86_400);
+const PROGRESS_AGE: Duration = Duration::from_hours(24);
 const PROGRESS_BYTES: u64 = 256 * 1024 * 1024;
 /// How long it can be seen that a presence key is gone.
-const MARKER_AGE: Duration = Duration::from_secs(3600);
+const MARKER_AGE: Duration = Duration::from_hours(1);
 /// How long a notice may be in a session's hand before it is shown again.
 const NOTICE_ACK_WAIT: Duration = Duration::from_secs(30);
 
@@ -48,12 +48,7 @@ fn nanos(duration: Duration) -> Value {
 }
 
 /// A stream that keeps everything up to an age; `changes` replaces or adds fields.
-fn stream(
-    name: &str,
-    subjects: &str,
-    config: &TopologyConfig,
-    changes: Vec<(&'static str, Value)>,
-) -> Asset {
+fn stream(name: &str, subjects: &str, config: &TopologyConfig, changes: Vec<(&'static str, Value)>) -> Asset {
     let mut fields = vec![
         ("name", json!(name)),
         ("subjects", json!([subjects])),
@@ -124,7 +119,7 @@ pub(super) fn streams(config: &TopologyConfig) -> Vec<Asset> {
     ]
 }
 
-fn consumer(name: String, filter: String, ack_wait: Duration, max_ack_pending: i64) -> Asset {
+fn consumer(name: String, filter: &str, ack_wait: Duration, max_ack_pending: i64) -> Asset {
     let fields = vec![
         ("durable_name", json!(name)),
         ("filter_subject", json!(filter)),
@@ -141,7 +136,7 @@ fn consumer(name: String, filter: String, ack_wait: Duration, max_ack_pending: i
 
 /// The queue of a lane's tier, from `start_seq` on.
 pub(super) fn queue(vp_id: &VpId, tier: Tier, lane: &LaneProfile, start_seq: u64) -> Asset {
-    let mut asset = consumer(queue_consumer(vp_id, tier), lane_queue(vp_id, tier), lane.ack_wait(), -1);
+    let mut asset = consumer(queue_consumer(vp_id, tier), &lane_queue(vp_id, tier), lane.ack_wait(), -1);
     if start_seq > 1 {
         asset.fields.retain(|(field, _)| *field != "deliver_policy");
         asset.fields.push(("deliver_policy", json!("by_start_sequence")));
@@ -152,5 +147,5 @@ pub(super) fn queue(vp_id: &VpId, tier: Tier, lane: &LaneProfile, start_seq: u64
 
 /// A session's notices; one at a time, so that they are shown in order.
 pub(super) fn session(name: &str, filter: &str) -> Asset {
-    consumer(name.to_owned(), filter.to_owned(), NOTICE_ACK_WAIT, 1)
+    consumer(name.to_owned(), filter, NOTICE_ACK_WAIT, 1)
 }

@@ -13,17 +13,34 @@ const CHANGE_CONFIG: &str = "change the configuration to what is there, or updat
 const ONLY_WHEN_MADE: [&str; 2] = ["deliver_policy", "opt_start_seq"];
 const NEWER_SERVER: &str = "this server does not do what was asked: use a newer nats-server";
 
+/// Verifies the stream.
+pub(super) async fn verify_stream(conn: &Connection, stream: &Asset) -> Result<(), TopologyError> {
+    let asset = format!("stream {}", stream.name);
+    match ask(conn, &stream_info(stream), &Value::Null).await {
+        Ok(found) => compare(conn, &asset, stream, &found, CHANGE_CONFIG),
+        Err(error) => Err(unanswered(error, asset)),
+    }
+}
+
 /// Makes the stream if it is missing, and verifies it.
 pub(super) async fn ensure_stream(conn: &Connection, stream: &Asset) -> Result<(), TopologyError> {
-    let (asset, info) = (format!("stream {}", stream.name), format!("STREAM.INFO.{}", stream.name));
-    match ask(conn, &info, &Value::Null).await {
-        Ok(found) => compare(conn, &asset, stream, &found, CHANGE_CONFIG),
-        Err(error) if error.is(ErrorCode::STREAM_NOT_FOUND) => {
-            let create = format!("STREAM.CREATE.{}", stream.name);
-            let made = ask(conn, &create, &stream.config()).await;
-            let made_by_another = ErrorCode::STREAM_NAME_EXIST;
-            finish(conn, &asset, stream, made, made_by_another, &info).await
-        }
+    let asset = match verify_stream(conn, stream).await {
+        Err(TopologyError::Missing { asset }) => asset,
+        verified => return verified,
+    };
+    let made = ask(conn, &format!("STREAM.CREATE.{}", stream.name), &stream.config()).await;
+    finish(conn, &asset, stream, made, ErrorCode::STREAM_NAME_EXIST, &stream_info(stream)).await
+}
+
+/// Verifies the durable consumer of `stream`.
+pub(super) async fn verify_consumer(
+    conn: &Connection,
+    stream: &str,
+    consumer: &Asset,
+) -> Result<(), TopologyError> {
+    let asset = format!("consumer {}", consumer.name);
+    match ask(conn, &consumer_info(stream, consumer), &Value::Null).await {
+        Ok(found) => compare(conn, &asset, &consumer.without(&ONLY_WHEN_MADE), &found, CHANGE_CONFIG),
         Err(error) => Err(unanswered(error, asset)),
     }
 }
@@ -34,20 +51,25 @@ pub(super) async fn ensure_consumer(
     stream: &str,
     consumer: &Asset,
 ) -> Result<(), TopologyError> {
-    let name = &consumer.name;
-    let (asset, info) = (format!("consumer {name}"), format!("CONSUMER.INFO.{stream}.{name}"));
-    match ask(conn, &info, &Value::Null).await {
-        Ok(found) => compare(conn, &asset, &consumer.without(&ONLY_WHEN_MADE), &found, CHANGE_CONFIG),
-        Err(error) if error.is(ErrorCode::CONSUMER_NOT_FOUND) => {
-            let config = consumer.config();
-            let filter = config["filter_subject"].as_str().unwrap_or_default();
-            let create = format!("CONSUMER.CREATE.{stream}.{name}.{filter}");
-            let body = json!({ "stream_name": stream, "config": config, "action": "create" });
-            let made = ask(conn, &create, &body).await;
-            finish(conn, &asset, consumer, made, ErrorCode::CONSUMER_ALREADY_EXISTS, &info).await
-        }
-        Err(error) => Err(unanswered(error, asset)),
-    }
+    let asset = match verify_consumer(conn, stream, consumer).await {
+        Err(TopologyError::Missing { asset }) => asset,
+        verified => return verified,
+    };
+    let config = consumer.config();
+    let filter = config["filter_subject"].as_str().unwrap_or_default();
+    let create = format!("CONSUMER.CREATE.{stream}.{}.{filter}", consumer.name);
+    let body = json!({ "stream_name": stream, "config": config, "action": "create" });
+    let made = ask(conn, &create, &body).await;
+    let info = consumer_info(stream, consumer);
+    finish(conn, &asset, consumer, made, ErrorCode::CONSUMER_ALREADY_EXISTS, &info).await
+}
+
+fn stream_info(stream: &Asset) -> String {
+    format!("STREAM.INFO.{}", stream.name)
+}
+
+fn consumer_info(stream: &str, consumer: &Asset) -> String {
+    format!("CONSUMER.INFO.{stream}.{}", consumer.name)
 }
 
 /// Verifies what was just made, by us or by another in the same moment.
@@ -70,7 +92,7 @@ async fn finish(
             let found = found.map_err(|error| unanswered(error, asset.to_owned()))?;
             compare(conn, asset, &wanted.without(&ONLY_WHEN_MADE), &found, CHANGE_CONFIG)
         }
-        Err(ApiError::Refused { code, description, .. }) if code < 500 => {
+        Err(ApiError::Refused { code, description, .. }) if code != 503 => {
             Err(TopologyError::Refused { asset: asset.to_owned(), reason: description })
         }
         Err(error) => Err(unanswered(error, asset.to_owned())),
@@ -90,9 +112,9 @@ fn compare(
             return Err(TopologyError::Mismatch {
                 asset: asset.to_owned(),
                 field,
-                found: config[*field].to_string(),
-                wanted: value.to_string(),
-                version: conn.server_version().to_string(),
+                found: config[*field].to_string().into(),
+                wanted: value.to_string().into(),
+                version: conn.server_version().to_string().into(),
                 advice,
             });
         }

@@ -1,0 +1,130 @@
+//! The proof that a worker is gone. Without one it is alive: a wrong "gone" runs a mission twice.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, sleep_until};
+use vp_shared::api::{WorkerAnswer, WorkerQuestion};
+use vp_shared::event::WorkerRef;
+use vp_shared::ids::{MissionId, WorkerId};
+use vp_shared::mission::Liveness;
+
+use super::lookup;
+use crate::api::{self, ApiError};
+use crate::connect::Connection;
+use crate::subject;
+
+/// How long one answer of a worker is waited for.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+/// The time between two looks.
+const BETWEEN: Duration = Duration::from_secs(1);
+/// After a restart of the server all keys may have expired and nobody be subscribed: for this long after our own
+/// connect the others may still be connecting (2 s apart at most) and renewing their keys.
+const SETTLED: Duration = Duration::from_secs(4);
+
+/// What a worker says of a mission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Holds,
+    DoesNotHold,
+    /// Nobody is subscribed to its subject.
+    NoResponder,
+    /// No answer in time, or none that can be read.
+    Silence,
+}
+
+/// What its presence key tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Absent,
+    ThisLife,
+    AnotherLife,
+    Unread,
+}
+
+/// Proves, or not, that `owner` no longer holds `mission_id`. It is gone when
+/// - its presence key is absent and it does not answer otherwise,
+/// - it lives another life and says that it does not hold the mission,
+/// - it says so, or has no responder, twice, a second apart.
+///
+/// Anything else, such as no answer in time, is [`Liveness::Alive`]. Takes up to 4 s longer just after a connect.
+pub async fn prove_gone(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> Liveness {
+    prove(conn, owner, mission_id, Silence::Counts).await
+}
+
+/// As [`prove_gone`], for who would end a lease before its time: silence proves nothing, because a worker that is cut
+/// off or frozen for less than the lease has lost nothing. A dead process is not silent: it has no responder.
+pub async fn prove_dead(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> Liveness {
+    prove(conn, owner, mission_id, Silence::ProvesNothing).await
+}
+
+/// What an absent key and no answer are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    Counts,
+    ProvesNothing,
+}
+
+async fn prove(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, silence: Silence) -> Liveness {
+    if !settled(conn).await {
+        return Liveness::Alive;
+    }
+    let first = look(conn, owner, mission_id).await;
+    let gone = match first {
+        (Key::Absent, Says::NoResponder | Says::DoesNotHold) | (Key::AnotherLife, Says::DoesNotHold) => true,
+        (Key::Absent, Says::Silence) if silence == Silence::ProvesNothing => false,
+        (_, Says::Holds) | (Key::Unread, _) | (Key::ThisLife | Key::AnotherLife, Says::Silence) => false,
+        (Key::ThisLife | Key::AnotherLife, _) | (Key::Absent, Says::Silence) => {
+            sleep(BETWEEN).await;
+            confirms(first, look(conn, owner, mission_id).await)
+        }
+    };
+    tracing::debug!(
+        worker_id = %owner.worker_id, %mission_id, key = ?first.0, says = ?first.1, gone, "asked for a worker"
+    );
+    if gone { Liveness::Gone } else { Liveness::Alive }
+}
+
+/// Whether a second look says the same as the first.
+fn confirms((key, says): (Key, Says), (key_now, says_now): (Key, Says)) -> bool {
+    match says {
+        // Frozen, or cut off together with its key.
+        Says::Silence => key_now == Key::Absent && says_now != Says::Holds && key == Key::Absent,
+        says => says_now == says && key_now != Key::Unread,
+    }
+}
+
+/// Waits until others have had time to come back after the server did. False when the connection was lost meanwhile.
+async fn settled(conn: &Connection) -> bool {
+    let state = *conn.state().borrow();
+    let (true, Some(since)) = (state.connected, state.since) else { return false };
+    sleep_until(since + SETTLED).await;
+    let now = *conn.state().borrow();
+    now.connected && now.generation == state.generation
+}
+
+async fn look(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> (Key, Says) {
+    let key = match lookup(conn, &owner.worker_id).await {
+        Ok(None) => Key::Absent,
+        Ok(Some(presence)) if presence.worker.incarnation == owner.incarnation => Key::ThisLife,
+        Ok(Some(_)) => Key::AnotherLife,
+        Err(error) => {
+            tracing::debug!(worker_id = %owner.worker_id, %error, "could not read a presence key");
+            return (Key::Unread, Says::Silence);
+        }
+    };
+    (key, ask_worker(conn, &owner.worker_id, mission_id).await)
+}
+
+async fn ask_worker(conn: &Connection, worker_id: &WorkerId, mission_id: &MissionId) -> Says {
+    let question = WorkerQuestion::Holds { mission_id: mission_id.clone() };
+    let Ok(body) = serde_json::to_vec(&question) else { return Says::Silence };
+    match api::request(conn, subject::worker(worker_id), None, body.into(), ANSWER_PATIENCE).await {
+        Ok(message) => match serde_json::from_slice(&message.payload) {
+            Ok(WorkerAnswer::Holds { .. }) => Says::Holds,
+            Ok(WorkerAnswer::DoesNotHold) => Says::DoesNotHold,
+            Ok(WorkerAnswer::Unknown) | Err(_) => Says::Silence,
+        },
+        Err(ApiError::NoResponders) => Says::NoResponder,
+        Err(_) => Says::Silence,
+    }
+}

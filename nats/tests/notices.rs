@@ -1,0 +1,175 @@
+//! Notices: sent once, shown in order, none lost.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{World, lane_id};
+use tokio::time::{sleep, timeout};
+use vp_nats::clock;
+use vp_nats::notices::{NoticeReader, Outgoing, send, sent_since};
+use vp_shared::ids::{MissionId, NoticeId, SessionId};
+use vp_shared::mission::Status;
+use vp_shared::notice::Notice;
+
+const WAIT: Duration = Duration::from_secs(5);
+const SHORT: Duration = Duration::from_millis(200);
+
+fn session(name: &str) -> SessionId {
+    SessionId::new(name).unwrap()
+}
+
+fn notice(session_id: &SessionId, key: &str) -> Notice {
+    let mission_id = MissionId::of_key(&lane_id(), key);
+    Notice {
+        notice_id: NoticeId::of(&mission_id, "terminal"),
+        session_id: session_id.clone(),
+        turn_id: None,
+        event: "vp.mission.completed".to_owned(),
+        mission_id,
+        vp_id: lane_id(),
+        vp_name: "CODIE".to_owned(),
+        status: Status::Completed,
+        terminal: true,
+        attempt: 1,
+        time: clock::now(),
+        objective: key.to_owned(),
+        summary: None,
+        failure: None,
+        reason: None,
+        result: None,
+        text: "CODIE completed it".to_owned(),
+    }
+}
+
+fn outgoing(session_id: &SessionId, keys: impl IntoIterator<Item = u32>) -> Vec<Outgoing> {
+    let one = |key: u32| {
+        let notice = notice(session_id, &key.to_string());
+        Outgoing {
+            notice_id: notice.notice_id.clone(),
+            session_id: session_id.clone(),
+            body: serde_json::to_vec(&notice).unwrap().into(),
+        }
+    };
+    keys.into_iter().map(one).collect()
+}
+
+/// Reads and acks `keys`, in order.
+async fn read(reader: &mut NoticeReader, keys: std::ops::Range<u32>) {
+    for key in keys {
+        let delivery = reader.next(WAIT).await.unwrap().unwrap();
+        assert_eq!(delivery.notice.objective, key.to_string());
+        delivery.ack().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn notices_sent_twice_are_shown_once_and_in_order() {
+    let world = World::start().await;
+    let simone = session("Simone#1/main.>");
+    let notices = outgoing(&simone, 0..30);
+    assert_eq!(send(&world.conn, &notices).await, 30);
+    assert_eq!(send(&world.conn, &notices).await, 30);
+    let mut reader = NoticeReader::open(&world.conn, &session("Simone#1/main.>")).await.unwrap();
+    read(&mut reader, 0..30).await;
+    assert!(reader.next(SHORT).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_reader_that_starts_again_goes_on_without_loss_or_repeat() {
+    let mut world = World::start().await;
+    let simone = session("simone");
+    assert_eq!(send(&world.conn, &outgoing(&simone, 0..10)).await, 10);
+    let mut reader = NoticeReader::open(&world.conn, &simone).await.unwrap();
+    read(&mut reader, 0..4).await;
+    drop(reader);
+    // Not within the half second in which a killed server forgets acks.
+    world.server.stop().await;
+    world.server.restart().await;
+    let other = world.server.connect().await;
+    let mut reader = NoticeReader::open(&other, &simone).await.unwrap();
+    read(&mut reader, 4..10).await;
+    assert!(reader.next(SHORT).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_reader_that_waits_through_a_restart_shows_what_comes_after() {
+    let mut world = World::start().await;
+    let simone = session("simone");
+    let mut reader = NoticeReader::open(&world.conn, &simone).await.unwrap();
+    let reading = tokio::spawn(async move {
+        loop {
+            if let Ok(Some(delivery)) = reader.next(WAIT).await {
+                return delivery.notice.objective;
+            }
+        }
+    });
+    sleep(SHORT).await;
+    world.server.restart().await;
+    common::eventually("it is sent", || async {
+        (send(&world.conn, &outgoing(&simone, [7])).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(timeout(common::PATIENCE, reading).await.unwrap().unwrap(), "7");
+}
+
+#[tokio::test]
+async fn no_session_sees_another_s_notices() {
+    let world = World::start().await;
+    // Tokens that a careless encoding would mix up.
+    let (one, other) = (session("a.b"), session("a_2eb"));
+    assert_eq!(send(&world.conn, &outgoing(&one, 0..3)).await, 3);
+    let mut reader = NoticeReader::open(&world.conn, &other).await.unwrap();
+    assert!(reader.next(SHORT).await.unwrap().is_none());
+    let mut reader = NoticeReader::open(&world.conn, &one).await.unwrap();
+    read(&mut reader, 0..3).await;
+}
+
+#[tokio::test]
+async fn an_abandoned_wait_orphans_no_notice() {
+    let world = World::start().await;
+    let simone = session("simone");
+    let mut reader = NoticeReader::open(&world.conn, &simone).await.unwrap();
+    assert!(timeout(SHORT, reader.next(WAIT)).await.is_err(), "given up while it waits");
+    assert_eq!(send(&world.conn, &outgoing(&simone, 0..1)).await, 1);
+    let delivery = timeout(WAIT, reader.next(WAIT)).await.unwrap().unwrap().unwrap();
+    delivery.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_notice_does_not_block_those_behind_it() {
+    let world = World::start().await;
+    let simone = session("simone");
+    let js = world.conn.jetstream();
+    js.publish("notices.simone", "not a notice".into()).await.unwrap().await.unwrap();
+    assert_eq!(send(&world.conn, &outgoing(&simone, 0..1)).await, 1);
+    let mut reader = NoticeReader::open(&world.conn, &simone).await.unwrap();
+    read(&mut reader, 0..1).await;
+}
+
+#[tokio::test]
+async fn what_was_sent_is_known_after_any_time() {
+    let world = World::start().await;
+    let simone = session("simone");
+    let before = clock::now();
+    assert!(sent_since(&world.conn, before).await.unwrap().is_empty());
+    let notices = outgoing(&simone, 0..2500);
+    assert_eq!(send(&world.conn, &notices).await, 2500);
+    let sent = sent_since(&world.conn, before).await.unwrap();
+    assert_eq!(sent.len(), 2500);
+    assert!(notices.iter().all(|notice| sent.contains(&notice.notice_id)));
+    assert!(sent_since(&world.conn, clock::now().plus(WAIT)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn only_what_is_confirmed_without_a_gap_counts() {
+    let mut world = World::start().await;
+    let simone = session("simone");
+    let mut notices = outgoing(&simone, 0..5);
+    notices[3].body = vec![b'x'; world.conn.client().max_payload() + 1].into();
+    assert_eq!(send(&world.conn, &notices).await, 3);
+    world.server.stop().await;
+    assert_eq!(send(&world.conn, &outgoing(&simone, 5..8)).await, 0);
+}

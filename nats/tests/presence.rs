@@ -1,0 +1,258 @@
+//! Who is alive, and the proof that one is not.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{World, lane_id, worker};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use vp_nats::clock;
+use vp_nats::connect::Connection;
+use vp_nats::presence::{
+    PRESENCE_TTL, PresenceChange, PresenceWatch, Questions, announce, list, lookup, prove_dead, prove_gone,
+    withdraw,
+};
+use vp_shared::api::{LanePresence, Presence, WorkerAnswer};
+use vp_shared::event::WorkerRef;
+use vp_shared::ids::WorkerId;
+use vp_shared::mission::Liveness;
+
+fn presence(worker: &WorkerRef, busy: u32) -> Presence {
+    Presence {
+        worker: worker.clone(),
+        lanes: vec![LanePresence { vp_id: lane_id(), slots: 4, busy }],
+        since: clock::now(),
+        draining: false,
+    }
+}
+
+fn id(name: &str) -> WorkerId {
+    WorkerId::new(name).unwrap()
+}
+
+/// A worker that renews its key and answers every question the same, until it is aborted.
+async fn alive(conn: &Connection, who: &WorkerRef, answer: WorkerAnswer) -> JoinHandle<()> {
+    announce(conn, &presence(who, 0)).await.unwrap();
+    let mut questions = Questions::open(conn, &who.worker_id).await.unwrap();
+    let (conn, who) = (conn.clone(), who.clone());
+    tokio::spawn(async move {
+        let renew = async {
+            loop {
+                sleep(Duration::from_millis(500)).await;
+                // A server that is being restarted does not answer.
+                let _ = announce(&conn, &presence(&who, 0)).await;
+            }
+        };
+        tokio::select! {
+            () = renew => {}
+            () = questions.serve(move |_| answer.clone()) => {}
+        }
+    })
+}
+
+async fn verdict(world: &World, owner: &WorkerRef) -> Liveness {
+    timeout(Duration::from_secs(20), prove_gone(&world.conn, owner, &world.mission("k"))).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_key_is_there_while_it_is_renewed_and_gone_after_its_time() {
+    let world = World::start().await;
+    let a = worker("a", "1");
+    assert_eq!(lookup(&world.conn, &id("a")).await.unwrap(), None);
+    let said = presence(&a, 1);
+    announce(&world.conn, &said).await.unwrap();
+    announce(&world.conn, &presence(&worker("b", "1"), 0)).await.unwrap();
+    assert_eq!(lookup(&world.conn, &id("a")).await.unwrap(), Some(said));
+    assert_eq!(list(&world.conn).await.unwrap().len(), 2);
+    let begun = Instant::now();
+    common::eventually("it has expired", || async {
+        lookup(&world.conn, &id("a")).await.unwrap().is_none().then_some(())
+    })
+    .await;
+    let took = begun.elapsed();
+    assert!(
+        took + Duration::from_secs(1) > PRESENCE_TTL && took < PRESENCE_TTL + Duration::from_secs(3),
+        "{took:?}"
+    );
+    common::eventually("the other too", || async {
+        list(&world.conn).await.unwrap().is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_watch_tells_who_comes_changes_expires_and_withdraws() {
+    let world = World::start().await;
+    announce(&world.conn, &presence(&worker("a", "1"), 0)).await.unwrap();
+    let mut watch = PresenceWatch::open(&world.conn).await.unwrap();
+    let changes = watch.next(Duration::from_secs(5)).await.unwrap();
+    assert!(
+        matches!(&changes[..], [PresenceChange::Alive(found)] if found.worker.worker_id == id("a")),
+        "{changes:?}"
+    );
+
+    let (b, c) = (presence(&worker("b", "1"), 0), presence(&worker("b", "1"), 3));
+    announce(&world.conn, &b).await.unwrap();
+    announce(&world.conn, &b).await.unwrap();
+    announce(&world.conn, &c).await.unwrap();
+    let mut changes = Vec::new();
+    while changes.len() < 2 {
+        changes.append(&mut watch.next(Duration::from_secs(5)).await.unwrap());
+    }
+    assert_eq!(changes, [PresenceChange::Alive(b), PresenceChange::Alive(c)], "a mere renewal is not told");
+
+    withdraw(&world.conn, &id("b")).await.unwrap();
+    assert_eq!(lookup(&world.conn, &id("b")).await.unwrap(), None);
+    let changes = watch.next(Duration::from_secs(2)).await.unwrap();
+    assert_eq!(changes, [PresenceChange::Gone(id("b"))]);
+    let changes = watch.next(Duration::from_secs(10)).await.unwrap();
+    assert_eq!(changes, [PresenceChange::Gone(id("a"))], "expired");
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_after_a_restart_of_the_server() {
+    let mut world = World::start().await;
+    let mut watch = PresenceWatch::open(&world.conn).await.unwrap();
+    world.server.restart().await;
+    let told = common::eventually("it is connected", || async {
+        announce(&world.conn, &presence(&worker("a", "1"), 0)).await.ok()
+    });
+    told.await;
+    let deadline = Instant::now() + common::PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline);
+        if let Ok(changes) = watch.next(Duration::from_secs(5)).await
+            && changes.iter().any(|change| matches!(change, PresenceChange::Alive(_)))
+        {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_holds_the_mission_is_alive() {
+    let world = World::start().await;
+    let owner = worker("a", "1");
+    let other = world.server.connect().await;
+    let _task = alive(&other, &owner, WorkerAnswer::Holds { attempt: 1 }).await;
+    assert_eq!(verdict(&world, &owner).await, Liveness::Alive);
+    // Even when its key was lost: it says so itself.
+    withdraw(&world.conn, &owner.worker_id).await.unwrap();
+    assert_eq!(verdict(&world, &owner).await, Liveness::Alive);
+}
+
+#[tokio::test]
+async fn who_was_killed_is_gone_within_seconds() {
+    let world = World::start().await;
+    let owner = worker("a", "1");
+    let other = world.server.connect().await;
+    let task = alive(&other, &owner, WorkerAnswer::Holds { attempt: 1 }).await;
+    assert_eq!(verdict(&world, &owner).await, Liveness::Alive);
+    task.abort();
+    let begun = Instant::now();
+    common::eventually("its subject has nobody", || async {
+        (verdict(&world, &owner).await == Liveness::Gone).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() < PRESENCE_TTL, "by its subject, before its key expires: {:?}", begun.elapsed());
+    common::eventually("its key expires", || async {
+        lookup(&world.conn, &owner.worker_id).await.unwrap().is_none().then_some(())
+    })
+    .await;
+    let begun = Instant::now();
+    assert_eq!(verdict(&world, &owner).await, Liveness::Gone);
+    assert!(begun.elapsed() < Duration::from_millis(500), "at once: {:?}", begun.elapsed());
+    assert_eq!(prove_dead(&world.conn, &owner, &world.mission("k")).await, Liveness::Gone);
+}
+
+#[tokio::test]
+async fn a_worker_that_lives_another_life_holds_only_what_it_says() {
+    let world = World::start().await;
+    let (before, now) = (worker("a", "1"), worker("a", "2"));
+    let task = alive(&world.conn, &now, WorkerAnswer::DoesNotHold).await;
+    assert_eq!(verdict(&world, &before).await, Liveness::Gone);
+    task.abort();
+    let _ = task.await;
+    let _task = alive(&world.conn, &now, WorkerAnswer::Holds { attempt: 1 }).await;
+    assert_eq!(verdict(&world, &before).await, Liveness::Alive);
+}
+
+#[tokio::test]
+async fn the_same_life_must_deny_it_twice() {
+    let world = World::start().await;
+    let owner = worker("a", "1");
+    announce(&world.conn, &presence(&owner, 0)).await.unwrap();
+    let mut questions = Questions::open(&world.conn, &owner.worker_id).await.unwrap();
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    // Claiming at this moment: it denies once, then it holds.
+    let serve = questions.serve(|_| match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => WorkerAnswer::DoesNotHold,
+        _ => WorkerAnswer::Holds { attempt: 1 },
+    });
+    let proof = async {
+        // Its key must not expire before the proof begins.
+        let keep = async {
+            loop {
+                announce(&world.conn, &presence(&owner, 0)).await.unwrap();
+                sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::select! { found = verdict(&world, &owner) => found, () = keep => unreachable!() }
+    };
+    tokio::select! {
+        found = proof => assert_eq!(found, Liveness::Alive),
+        () = serve => panic!("the client is closed"),
+    }
+}
+
+#[tokio::test]
+async fn who_is_silent_is_alive_while_its_key_is_there_and_gone_after() {
+    let world = World::start().await;
+    let owner = worker("a", "1");
+    let other = world.server.connect().await;
+    // Subscribed and never read: as a frozen process.
+    let _subscribed = other.client().subscribe("workers.a").await.unwrap();
+    other.flush().await.unwrap();
+    // The proof waits until the connection has stood for a while.
+    sleep(Duration::from_secs(4)).await;
+    announce(&world.conn, &presence(&owner, 0)).await.unwrap();
+    assert_eq!(verdict(&world, &owner).await, Liveness::Alive);
+    common::eventually("its key expires", || async {
+        lookup(&world.conn, &owner.worker_id).await.unwrap().is_none().then_some(())
+    })
+    .await;
+    let mission = world.mission("k");
+    assert_eq!(
+        prove_dead(&world.conn, &owner, &mission).await,
+        Liveness::Alive,
+        "its lease is not ended early"
+    );
+    assert_eq!(verdict(&world, &owner).await, Liveness::Gone);
+}
+
+#[tokio::test]
+async fn a_restart_of_the_server_proves_nobody_gone() {
+    let mut world = World::start().await;
+    let owner = worker("a", "1");
+    let other = world.server.connect().await;
+    let _task = alive(&other, &owner, WorkerAnswer::Holds { attempt: 1 }).await;
+    world.server.kill().await;
+    // Longer than the key lives.
+    sleep(PRESENCE_TTL + Duration::from_secs(1)).await;
+    world.server.restart().await;
+    let deadline = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < deadline {
+        assert_eq!(verdict(&world, &owner).await, Liveness::Alive);
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_proven_without_a_server() {
+    let mut world = World::start().await;
+    world.server.stop().await;
+    assert_eq!(verdict(&world, &worker("a", "1")).await, Liveness::Alive);
+}
