@@ -56,8 +56,10 @@ impl Dispatcher {
             None => self.logged_in_any_lane(mission_id).await,
         };
         match (ledger, logged) {
-            (Some(known), Ok(Some(logged))) if known.mission.last_seq >= logged.mission.last_seq => Ok(known),
-            (_, Ok(Some(logged))) => Ok(view(&logged)),
+            (known, Ok(Some(logged))) => {
+                let seen = view(&logged);
+                Ok(known.filter(|known| known.mission.last_seq >= seen.mission.last_seq).unwrap_or(seen))
+            }
             (Some(known), Ok(None)) => Ok(known),
             (Some(known), Err(error)) => {
                 tracing::warn!(%mission_id, %error, "log not read, answering from the ledger");
@@ -71,15 +73,22 @@ impl Dispatcher {
 
 /// What the ledger would say, from the log.
 pub(crate) fn view(logged: &LoggedMission) -> LedgerMission {
+    let illegal = |seq: u64| logged.anomalies.iter().any(|(at, _)| *at == seq);
+    let lawful: Vec<_> = logged.events.iter().filter(|(seq, _)| !illegal(*seq)).collect();
     let mut attempts: Vec<AttemptView> = Vec::new();
-    for (_, event) in &logged.events {
+    for (_, event) in &lawful {
         apply_attempt(&mut attempts, event);
     }
-    let newest = logged.events.len().saturating_sub(EVENTS_SHOWN);
+    let mut mission = MissionView::from(&logged.mission);
+    if let Some((seq, _)) = logged.events.last() {
+        // The log counts a timer too; who looks is told of events.
+        mission.last_seq = *seq;
+    }
+    let newest = lawful.len().saturating_sub(EVENTS_SHOWN);
     LedgerMission {
-        mission: MissionView::from(&logged.mission),
+        mission,
         attempts,
-        events: logged.events[newest..].iter().map(|(seq, event)| EventView::of(event, *seq)).collect(),
-        events_total: logged.events.len() as u64,
+        events: lawful[newest..].iter().map(|(seq, event)| EventView::of(event, *seq)).collect(),
+        events_total: lawful.len() as u64,
     }
 }

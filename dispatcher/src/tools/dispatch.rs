@@ -131,7 +131,7 @@ impl Dispatcher {
             None => self.log().append(event, 0).await?,
             Some((at, fired)) => self.log().append_scheduled(event, fired, *at, 0).await?,
         };
-        tracing::info!(
+        tracing::debug!(
             mission_id = %event.mission_id, vp_id = %event.vp_id, seq = stored.seq, tier = tier.name(),
             event = event.kind().name(), "mission stored"
         );

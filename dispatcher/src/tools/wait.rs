@@ -17,8 +17,14 @@ use vp_shared::ids::{MissionId, VpId};
 use crate::dispatcher::Dispatcher;
 use crate::failure::not_found;
 
-/// Between two looks that nothing pushed, jittered by the waiter's own start.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Looks that nothing pushed, each so long after the one before; the last one again and again. The first ones are
+/// soon: an event that was published just before the subscription and stored just after the first look is not hinted.
+const LOOK_AFTER: [Duration; 4] = [
+    Duration::from_millis(3),
+    Duration::from_millis(30),
+    Duration::from_millis(300),
+    Duration::from_secs(10),
+];
 /// After a hint of the end: so many looks, 1, 2, 4 ... 64 ms apart.
 const LOOKS_AFTER_A_HINT: u32 = 7;
 /// How long the last look may take when the time is over.
@@ -81,10 +87,15 @@ impl Dispatcher {
 impl Wait<'_> {
     async fn run(mut self) -> Result<Waited, ToolError> {
         let mut known = self.look().await?;
+        let mut pauses = LOOK_AFTER.into_iter();
+        let mut look_at = next_look(&mut pauses);
         while !known.mission.status.is_terminal() {
-            known = match self.woken().await {
+            known = match self.woken(look_at).await {
                 Woken::HintOfEnd => self.look_after_hint(known).await?,
-                Woken::Look => self.look().await?,
+                Woken::Look => {
+                    look_at = next_look(&mut pauses);
+                    self.look().await?
+                }
                 Woken::TimeOver => return self.time_over().await,
             };
         }
@@ -96,8 +107,7 @@ impl Wait<'_> {
         })
     }
 
-    async fn woken(&mut self) -> Woken {
-        let look_at = Instant::now() + LOOK_EVERY;
+    async fn woken(&mut self, look_at: Instant) -> Woken {
         loop {
             tokio::select! {
                 hint = self.hints.next() => {
@@ -146,6 +156,10 @@ impl Wait<'_> {
         };
         Ok(Waited { timed_out: !terminal, terminal, mission: MissionView::from(&known.mission), progress })
     }
+}
+
+fn next_look(pauses: &mut impl Iterator<Item = Duration>) -> Instant {
+    Instant::now() + pauses.next().unwrap_or(LOOK_AFTER[LOOK_AFTER.len() - 1])
 }
 
 /// Reads, not much longer than the wait may take.
