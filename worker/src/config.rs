@@ -56,9 +56,9 @@ impl WorkerConfig {
             workspace_root: workspace_root.into(),
             lanes,
             keeper,
-            drain_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_mins(1),
             may_create_consumers: false,
-            finalize_grace: Duration::from_secs(60),
+            finalize_grace: Duration::from_mins(1),
         }
     }
 
@@ -78,7 +78,10 @@ impl WorkerConfig {
         }
         let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
         if !(1..=253).contains(&self.host.len()) || !self.host.bytes().all(fine) {
-            return bad("host".into(), "want a host name of 1 to 253 characters a-z, A-Z, 0-9, `-`, `.`, `_`, `:`");
+            return bad(
+                "host".into(),
+                "want a host name of 1 to 253 characters a-z, A-Z, 0-9, `-`, `.`, `_`, `:`",
+            );
         }
         if !self.workspace_root.is_absolute() || self.workspace_root.to_str().is_none() {
             return bad("workspace_root".into(), "want an absolute path in UTF-8");

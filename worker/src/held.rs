@@ -67,6 +67,38 @@ pub(crate) struct Lease {
     pub(crate) vouched: Instant,
 }
 
+/// After a hint the tail is read at once and so long after each look again: a hint can come before the event that it
+/// is of can be read.
+const AGAIN: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(2)];
+
+/// When the tail is to be read again.
+#[derive(Debug)]
+struct Looks {
+    due: Instant,
+    /// How many of [`AGAIN`] are to follow.
+    left: usize,
+    /// Without any hint: so long after each look.
+    every: Duration,
+}
+
+impl Looks {
+    fn at_once(&mut self, again: usize) {
+        self.due = Instant::now();
+        self.left = self.left.max(again);
+    }
+
+    fn taken(&mut self) {
+        let after = match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                AGAIN[AGAIN.len() - 1 - left]
+            }
+            None => self.every,
+        };
+        self.due = Instant::now() + after;
+    }
+}
+
 /// A mission in this process's hands.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -76,7 +108,8 @@ pub(crate) struct Held {
     pub(crate) renewer: Renewer,
     attempt: AtomicU32,
     hints: AtomicU32,
-    recheck: AtomicBool,
+    looks: Mutex<Looks>,
+    finishing: AtomicBool,
     stop: watch::Sender<Stop>,
     lease: Mutex<Lease>,
     vouch: Mutex<Option<Vouch>>,
@@ -105,17 +138,37 @@ impl Held {
 
     /// The tail must be read again before the lease is renewed.
     pub(crate) fn want_recheck(&self) {
-        self.recheck.store(true, Ordering::Release);
+        self.looks().at_once(0);
+    }
+
+    fn looks(&self) -> MutexGuard<'_, Looks> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True when the tail is to be read again and there is a claim to lose.
     pub(crate) fn wants_recheck(&self) -> bool {
-        self.recheck.load(Ordering::Acquire) && self.attempt() != 0
+        self.attempt() != 0 && Instant::now() >= self.looks().due
+    }
+
+    /// True when no executor runs: what is left to write is guarded by compare-and-set alone, so a lease that ran out
+    /// loses nothing, and is taken up again when it can be.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.finishing.load(Ordering::Acquire)
     }
 
     /// Takes the wish to read the tail again.
     pub(crate) fn take_recheck(&self) -> bool {
-        self.attempt() != 0 && self.recheck.swap(false, Ordering::AcqRel)
+        let wanted = self.wants_recheck();
+        if wanted {
+            self.looks().taken();
+        }
+        wanted
+    }
+
+    /// The tail was read and says that the attempt is ours: the next `started` is not our own, even if the hint of our
+    /// own was lost with a connection.
+    pub(crate) fn seen(&self) {
+        self.hints.fetch_max(1, Ordering::AcqRel);
     }
 
     /// Vouches for the lease to the keeper, if there is one.
@@ -156,7 +209,13 @@ impl HeldMissions {
             renewer: delivery.renewer(),
             attempt: AtomicU32::new(0),
             hints: AtomicU32::new(0),
-            recheck: AtomicBool::new(false),
+            // A look for each whole lease, for the hint that never came.
+            looks: Mutex::new(Looks {
+                due: now + 6 * terms.renew_every,
+                left: 0,
+                every: 6 * terms.renew_every,
+            }),
+            finishing: AtomicBool::new(false),
             stop: watch::Sender::new(Stop::No),
             lease: Mutex::new(Lease {
                 confirmed: now,
@@ -208,10 +267,11 @@ impl HeldMissions {
         let map = self.map();
         let Some(held) = map.get(&subject.mission_id) else { return };
         // The first `started` since the mission is in hand is our own claim. A foreign one comes beside it.
-        if subject.token == Token::Event(EventKind::Started) && held.hints.fetch_add(1, Ordering::AcqRel) == 0 {
+        if subject.token == Token::Event(EventKind::Started) && held.hints.fetch_add(1, Ordering::AcqRel) == 0
+        {
             return;
         }
-        held.want_recheck();
+        held.looks().at_once(AGAIN.len());
         drop(map);
         self.poke.notify_one();
     }
@@ -240,6 +300,11 @@ impl Hold {
         if self.held.wants_recheck() {
             self.missions.poke.notify_one();
         }
+    }
+
+    /// No executor runs (any more).
+    pub(crate) fn executor_ended(&self) {
+        self.held.finishing.store(true, Ordering::Release);
     }
 
     /// What is wanted from outside, as it changes.
@@ -278,4 +343,24 @@ impl Drop for Hold {
 /// A moment between a half and the whole of `every`, so that leases taken together are not renewed together.
 fn spread(every: Duration) -> Duration {
     every.mul_f64(rand::random_range(0.5..1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_is_looked_at_at_once_and_again_because_it_may_come_before_its_event() {
+        let every = Duration::from_secs(30);
+        let mut looks = Looks { due: Instant::now() + every, left: 0, every };
+        looks.at_once(AGAIN.len());
+        let mut pauses = Vec::new();
+        for _ in 0..5 {
+            let before = Instant::now();
+            tokio::time::sleep_until(looks.due).await;
+            pauses.push(before.elapsed());
+            looks.taken();
+        }
+        assert_eq!(pauses, [Duration::ZERO, AGAIN[0], AGAIN[1], AGAIN[2], every]);
+    }
 }

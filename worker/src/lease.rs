@@ -5,6 +5,8 @@
 //! - a lease is good for `self_kill_after` from the moment the last confirmed renewal was *sent*;
 //! - after a reconnect, a hint, or a pause in which this worker may have been taken for dead, the tail is read
 //!   before the next renewal, and only the fold of the tail says fenced;
+//! - an attempt whose executor has ended can lose nothing by a lease that ran out: what is left to write is guarded
+//!   by compare-and-set, and the lease is taken up again when the queue answers;
 //! - a renewal that fails while the log can be read and says that the mission is ours is a queue that was
 //!   deleted, not a lost lease: the attempt runs on.
 
@@ -55,7 +57,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, end: CancellationToken) {
                 }
                 if now.generation != generation {
                     generation = now.generation;
-                    shared.reconnected();
+                    shared.held.recheck_all();
                 }
             }
             () = shared.held.poked() => {}
@@ -86,7 +88,7 @@ fn round_every(shared: &Shared) -> Duration {
 fn turn(held: &Held, now: Instant) -> bool {
     let mut lease = held.lease();
     let age = now.saturating_duration_since(lease.confirmed);
-    if age >= held.terms.self_kill_after {
+    if age >= held.terms.self_kill_after && !held.is_finishing() {
         drop(lease);
         lose(held, age);
         return false;
@@ -94,7 +96,7 @@ fn turn(held: &Held, now: Instant) -> bool {
     if now.saturating_duration_since(lease.vouched) >= VOUCH_EVERY.min(held.terms.renew_every) {
         lease.vouched = now;
         drop(lease);
-        held.vouch(held.terms.self_kill_after - age);
+        held.vouch(held.terms.self_kill_after.saturating_sub(age));
         lease = held.lease();
     }
     let due = now >= lease.due || (held.wants_recheck() && lease.failures == 0);
@@ -132,7 +134,8 @@ async fn renew(shared: &Shared, held: Arc<Held>) {
                 mission_id = %held.mission_id, vp_id = %held.vp_id, attempt = held.attempt(),
                 error = %Chain(&error), "a renewal was not confirmed"
             );
-            let late = sent.saturating_duration_since(held.lease().confirmed) > held.terms.self_kill_after / 2;
+            let late =
+                sent.saturating_duration_since(held.lease().confirmed) > held.terms.self_kill_after / 2;
             let looked = Instant::now();
             if late && held.attempt() != 0 && still_ours(shared, &held).await {
                 tracing::warn!(
@@ -189,6 +192,9 @@ async fn still_ours(shared: &Shared, held: &Held) -> bool {
                 );
             }
         }
+    }
+    if ours {
+        held.seen();
     }
     ours
 }

@@ -1,1 +1,35 @@
 //! The lane worker: pulls missions, runs executors, finalises attempts.
+//!
+//! A thin shell around [`vp_shared::mission::decide`]: it brings deliveries and ends of executors there, and
+//! carries out what comes back. Contents:
+//!
+//! - [`Worker`], [`WorkerConfig`]: start, drain, stop.
+//! - `run`, `queues`, `turns`: a free slot asks the tiers in turn.
+//! - `claim`: a delivery, decided. `owner`: a mission that may be written to, with compare-and-set.
+//! - `attempt`: prepare, execute, finish, lay down, conclude, ack. `executor`: what runs it.
+//! - `workspace`, `artifacts`, `receipt`: the attempt's directory and what is left in it.
+//! - `held`, `lease`, `watch`, `presence`: what is in hand, renewed, watched; that this worker lives.
+//! - [`keeper`]: the helper process that owns an executor's tree.
+
+mod artifacts;
+mod attempt;
+mod claim;
+mod config;
+mod error;
+mod executor;
+mod held;
+pub mod keeper;
+mod lease;
+mod owner;
+mod presence;
+mod queues;
+mod receipt;
+mod run;
+mod turns;
+mod watch;
+mod worker;
+mod workspace;
+
+pub use config::{KeeperCommand, WorkerConfig};
+pub use error::WorkerError;
+pub use worker::Worker;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::pending;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use vp_nats::delivery::{Delivery, LaneQueue, Pull, PullError, PullWait};
 use vp_nats::retry::Delays;
 use vp_nats::topology;
@@ -16,6 +16,9 @@ use crate::turns::Open;
 
 /// How long a pull stands at the server.
 const STAND: Duration = Duration::from_secs(5);
+/// For how many entries it stands at most: so often an entry may come back to a worker whose slots were taken
+/// meanwhile by other tiers.
+const MAX_STAND: usize = 8;
 /// How often queues that are gone are made again, or complained about.
 const MEND_EVERY: Duration = Duration::from_secs(5);
 
@@ -30,14 +33,17 @@ pub(crate) struct Queues {
 struct Queue {
     queue: LaneQueue,
     state: State,
+    /// The pull that stands, and how many entries it has brought.
+    pull: Option<(Pull, usize)>,
     delays: Delays,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// It may have entries.
     Open,
-    /// A pull stands: it is empty.
-    Standing { pull: Pull, brought: usize },
+    /// It had none when it was last asked, and a pull stands since.
+    Empty,
     /// It did not answer; asked again at this moment.
     Resting { until: Instant },
 }
@@ -48,8 +54,8 @@ pub(crate) enum Arrival {
     Entry { tier: usize, delivery: Box<Delivery> },
     /// A pull has expired without an entry.
     Empty { tier: usize },
-    /// A pull is over that has brought entries: there may be more.
-    Filled,
+    /// A pull is over, and there may be more.
+    Over,
     /// A pull broke; the queue rests.
     Broken,
 }
@@ -59,6 +65,7 @@ impl Queues {
         let queue = |tier| Queue {
             queue: LaneQueue::new(&lane.shared.conn, &lane.vp_id, tier),
             state: State::Open,
+            pull: None,
             delays: Delays::new(&RetryDelay::REQUEST),
         };
         Self { tiers: Tier::ALL.map(queue), gone: false, mended: None }
@@ -67,14 +74,11 @@ impl Queues {
     /// Which may have entries.
     pub(crate) fn open(&mut self) -> Open {
         let now = Instant::now();
-        self.tiers.each_mut().map(|tier| match tier.state {
-            State::Open => true,
-            State::Standing { .. } => false,
-            State::Resting { until } if now >= until => {
+        self.tiers.each_mut().map(|tier| {
+            if matches!(tier.state, State::Resting { until } if now >= until) {
                 tier.state = State::Open;
-                true
             }
-            State::Resting { .. } => false,
+            tier.state == State::Open
         })
     }
 
@@ -87,8 +91,10 @@ impl Queues {
     pub(crate) fn stand(&mut self, tier: usize, at_most: usize) {
         let queue = &mut self.tiers[tier];
         queue.delays = Delays::new(&RetryDelay::REQUEST);
-        let pull = queue.queue.pull(at_most, PullWait::Expires(STAND));
-        queue.state = State::Standing { pull, brought: 0 };
+        queue.state = State::Empty;
+        if queue.pull.is_none() {
+            queue.pull = Some((queue.queue.pull(at_most.clamp(1, MAX_STAND), PullWait::Expires(STAND)), 0));
+        }
     }
 
     /// The queue may have entries that no slot is free for.
@@ -110,6 +116,7 @@ impl Queues {
         }
         let queue = &mut self.tiers[tier];
         let delay = queue.delays.next().unwrap_or(RetryDelay::REQUEST.max());
+        queue.pull = None;
         queue.state = State::Resting { until: Instant::now() + delay };
     }
 
@@ -127,7 +134,7 @@ impl Queues {
         };
         match item {
             Some(Ok(delivery)) => {
-                if let State::Standing { brought, .. } = &mut self.tiers[tier].state {
+                if let Some((_, brought)) = &mut self.tiers[tier].pull {
                     *brought += 1;
                 }
                 Arrival::Entry { tier, delivery: Box::new(delivery) }
@@ -136,24 +143,30 @@ impl Queues {
                 self.broken(tier, &error);
                 Arrival::Broken
             }
-            None => {
-                let filled = matches!(self.tiers[tier].state, State::Standing { brought, .. } if brought > 0);
-                self.tiers[tier].state = State::Open;
-                if filled { Arrival::Filled } else { Arrival::Empty { tier } }
-            }
+            None => self.over(tier),
         }
     }
 
-    /// Returns when a queue that rests is to be asked again.
-    pub(crate) async fn rested(&self) {
-        let soonest = self.tiers.iter().filter_map(|tier| match tier.state {
-            State::Resting { until } => Some(until),
-            _ => None,
-        });
-        match soonest.min() {
-            Some(until) => sleep_until(until).await,
-            None => pending().await,
+    fn over(&mut self, tier: usize) -> Arrival {
+        let queue = &mut self.tiers[tier];
+        let brought = queue.pull.take().map_or(0, |(_, brought)| brought);
+        match queue.state {
+            State::Empty if brought == 0 => Arrival::Empty { tier },
+            State::Empty => {
+                queue.state = State::Open;
+                Arrival::Over
+            }
+            State::Open | State::Resting { .. } => Arrival::Over,
         }
+    }
+
+    /// When a queue that rests is to be asked again.
+    pub(crate) fn next_asked(&self) -> Option<Instant> {
+        let resting = self.tiers.iter().filter_map(|tier| match tier.state {
+            State::Resting { until } => Some(until),
+            State::Open | State::Empty => None,
+        });
+        resting.min()
     }
 
     /// Makes queues again that are gone, where that is allowed; else says so. Not more often than each few seconds.
@@ -172,7 +185,9 @@ impl Queues {
         let making = topology::ensure_lane(&lane.shared.conn, vp_id, &lane.profile, 1);
         match timeout(lane.shared.conn.request_timeout() * 2, making).await {
             Ok(Ok(())) => tracing::warn!(%vp_id, "the lane's queues were gone and have been made again"),
-            Ok(Err(error)) => tracing::error!(%vp_id, error = %Chain(&error), "the lane's queues cannot be made again"),
+            Ok(Err(error)) => {
+                tracing::error!(%vp_id, error = %Chain(&error), "the lane's queues cannot be made again");
+            }
             Err(_) => tracing::error!(%vp_id, "the lane's queues cannot be made again: no answer in time"),
         }
     }
@@ -181,9 +196,9 @@ impl Queues {
 impl Queue {
     /// The next of its pull that stands; never, when none does.
     async fn brings(&mut self) -> Option<Result<Delivery, PullError>> {
-        match &mut self.state {
-            State::Standing { pull, .. } => pull.next().await,
-            State::Open | State::Resting { .. } => pending().await,
+        match &mut self.pull {
+            Some((pull, _)) => pull.next().await,
+            None => pending().await,
         }
     }
 }

@@ -8,8 +8,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use futures_util::future::pending;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use vp_nats::delivery::Delivery;
 use vp_shared::error::Chain;
@@ -112,13 +114,14 @@ impl Serving {
     async fn until_drained(&mut self) {
         loop {
             let slots = Arc::clone(&self.lane.slots);
+            let rested = at(self.queues.next_asked());
             tokio::select! {
                 biased;
                 () = self.drain.cancelled() => return,
                 Some(ended) = self.attempts.join_next() => note(&self.lane, ended),
                 permit = slots.acquire_owned(), if self.spare.is_none() => self.spare = permit.ok(),
                 arrival = self.queues.arrival() => self.arrived(arrival).await,
-                () = self.queues.rested() => {}
+                () = rested => {}
             }
             if self.spare.is_some() {
                 self.fill().await;
@@ -144,14 +147,14 @@ impl Serving {
                     self.queues.has_more(tier);
                 }
             }
-            Arrival::Filled => {}
+            Arrival::Over => {}
             Arrival::Broken => self.queues.mend(&self.lane).await,
         }
     }
 
     /// Asks the tiers in turn until all slots are taken or all tiers are known to be empty.
     async fn fill(&mut self) {
-        while let Some(ask) = self.turns.next(&self.queues.open(), self.free()) {
+        while let Some(ask) = self.turns.next(self.queues.open(), self.free()) {
             let mut entries = 0;
             let mut pull = self.queues.ask(ask.tier, ask.at_most);
             loop {
@@ -176,7 +179,7 @@ impl Serving {
             if self.queues.is_broken(ask.tier) {
                 self.queues.mend(&self.lane).await;
             } else if entries < ask.at_most {
-                self.queues.stand(ask.tier, self.free().max(1));
+                self.queues.stand(ask.tier, self.free());
             }
         }
     }
@@ -199,6 +202,13 @@ impl Serving {
                 tracing::error!(%mission_id, vp_id = %lane.vp_id, "an attempt panicked; the mission comes again");
             }
         });
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
     }
 }
 

@@ -32,7 +32,7 @@ impl Turns {
     }
 
     /// What to ask next, with `free` slots. `None`: no tier may have entries, or no slot is free.
-    pub(crate) fn next(&self, open: &Open, free: usize) -> Option<Ask> {
+    pub(crate) fn next(&self, open: Open, free: usize) -> Option<Ask> {
         let first = open.iter().position(|open| *open)?;
         if free == 0 {
             return None;
@@ -55,7 +55,7 @@ impl Turns {
     }
 
     /// The lower tier whose turn is next, after the one that was favoured last.
-    fn lower(&self, open: &Open, first: usize) -> Option<usize> {
+    fn lower(&self, open: Open, first: usize) -> Option<usize> {
         let lower = |tier: &usize| *tier > first && open[*tier];
         (self.favoured + 1..open.len()).find(lower).or_else(|| (0..open.len()).find(lower))
     }
@@ -80,7 +80,7 @@ mod tests {
         fn serve(&mut self, mut free: usize) {
             while free > 0 {
                 let open = self.waiting.map(|waiting| waiting > 0);
-                let Some(ask) = self.turns.next(&open, free) else { return };
+                let Some(ask) = self.turns.next(open, free) else { return };
                 let entries = ask.at_most.min(self.waiting[ask.tier]);
                 assert!(entries > 0 && entries <= free);
                 self.waiting[ask.tier] -= entries;
@@ -120,23 +120,23 @@ mod tests {
     #[test]
     fn a_lonely_tier_gets_all_slots_at_once() {
         let turns = Turns::new();
-        let ask = turns.next(&[false, false, true, false], 16).unwrap();
+        let ask = turns.next([false, false, true, false], 16).unwrap();
         assert_eq!((ask.tier, ask.at_most), (2, 16));
     }
 
     #[test]
     fn an_empty_lower_tier_does_not_use_up_the_share() {
         let mut turns = Turns { until_share: 0, favoured: 0 };
-        let ask = turns.next(&[true, false, true, true], 4).unwrap();
+        let ask = turns.next([true, false, true, true], 4).unwrap();
         assert_eq!((ask.tier, ask.at_most), (2, 1));
         turns.granted(ask, 0);
-        let ask = turns.next(&[true, false, false, true], 4).unwrap();
+        let ask = turns.next([true, false, false, true], 4).unwrap();
         assert_eq!((ask.tier, ask.at_most), (3, 1));
     }
 
     #[test]
     fn without_slots_or_tiers_nothing_is_asked() {
-        assert_eq!(Turns::new().next(&[true; 4], 0), None);
-        assert_eq!(Turns::new().next(&[false; 4], 4), None);
+        assert_eq!(Turns::new().next([true; 4], 0), None);
+        assert_eq!(Turns::new().next([false; 4], 4), None);
     }
 }

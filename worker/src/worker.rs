@@ -1,12 +1,12 @@
 //! A worker process: its duties, and their end in good order.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use vp_nats::clock;
 use vp_nats::connect::Connection;
@@ -22,8 +22,6 @@ use crate::held::{HeldMissions, Stop};
 use crate::run::Lane;
 use crate::{lease, presence, run, watch as hints};
 
-/// For so long after a (re)connect the absence of another worker proves nothing: it may be reconnecting too.
-const SETTLE: Duration = Duration::from_secs(4);
 /// How long giving attempts back may take beyond the executors' grace.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the other duties may take to end.
@@ -38,21 +36,6 @@ pub(crate) struct Shared {
     pub(crate) me: WorkerRef,
     pub(crate) held: Arc<HeldMissions>,
     pub(crate) draining: AtomicBool,
-    connected: Mutex<Instant>,
-}
-
-impl Shared {
-    /// The connection has come back: every tail is read before its lease is renewed.
-    pub(crate) fn reconnected(&self) {
-        *self.connected.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.held.recheck_all();
-    }
-
-    /// How long the absence of another worker still proves nothing.
-    pub(crate) fn settling(&self) -> Option<Duration> {
-        let connected = *self.connected.lock().unwrap_or_else(PoisonError::into_inner);
-        SETTLE.checked_sub(connected.elapsed()).filter(|left| !left.is_zero())
-    }
 }
 
 /// A worker at work. Dropped, it ends as a killed process would: nothing is given back, keepers kill the executors.
@@ -88,7 +71,6 @@ impl Worker {
             log: MissionLog::new(&conn),
             held: Arc::default(),
             draining: AtomicBool::new(false),
-            connected: Mutex::new(Instant::now()),
             conn,
             config,
             me,
@@ -182,7 +164,10 @@ impl Crew {
             let watch = MissionWatch::lane(&shared.conn, &lane.vp_id, &hints::KINDS).await;
             let watch = watch.map_err(WorkerError::Watch)?;
             let following = hints::follow(watch, Arc::clone(&shared.held), end.clone());
-            duties.spawn(async move { ("watch", Ok(following.await)) });
+            duties.spawn(async move {
+                following.await;
+                ("watch", Ok(()))
+            });
         }
         let (held, ended) = (Arc::clone(&shared.held), end.clone());
         duties.spawn(async move {
@@ -197,7 +182,10 @@ impl Crew {
         let said = presence::keep(Arc::clone(shared), lanes.clone(), since, end.clone());
         duties.spawn(async move { ("presence", said.await) });
         let kept = lease::keep(Arc::clone(shared), end.clone());
-        duties.spawn(async move { ("lease", Ok(kept.await)) });
+        duties.spawn(async move {
+            kept.await;
+            ("lease", Ok(()))
+        });
         Ok(Self { lanes, serving: JoinSet::new(), duties, end })
     }
 }
@@ -227,6 +215,8 @@ impl Supervisor {
     /// Until a drain is asked for, or a duty has ended that must not.
     async fn until_drained(&self, crew: &mut Crew) {
         let error = tokio::select! {
+            // First: an idle lane's loop ends at the same moment as the drain is asked for.
+            biased;
             () = self.drain.cancelled() => return,
             Some(ended) = crew.duties.join_next() => match ended {
                 Ok((_, Err(error))) => error,

@@ -20,22 +20,18 @@ use super::words::{Job, MAX_LINE, Report, Word};
 const KILL_PATIENCE: Duration = Duration::from_secs(20);
 const KILL_ROUND: Duration = Duration::from_millis(2);
 
-/// Signals that a terminal or a service manager sends to everybody: the worker decides, not they.
-struct Ignored([Signals; 3]);
-
-impl Ignored {
-    fn new() -> io::Result<Self> {
-        Ok(Self([
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::hangup())?,
-        ]))
+/// Takes the signals that a terminal or a service manager sends to everybody: the worker decides, not they.
+/// A handler stays for good, and an executor starts without it.
+fn ignore_signals() -> io::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+        drop(signal(kind)?);
     }
+    Ok(())
 }
 
 /// Serves one job on this socket.
 pub(super) async fn serve(control: UnixStream) -> io::Result<()> {
-    let ignored = Ignored::new()?;
+    ignore_signals()?;
     let mut children = signal(SignalKind::child())?;
     let (read, mut write) = control.into_split();
     let mut lines = BufReader::new(read).take(MAX_LINE).lines();
@@ -52,12 +48,11 @@ pub(super) async fn serve(control: UnixStream) -> io::Result<()> {
     // A worker that is gone is noticed below.
     let _ = say(&mut write, &Report::Started { pid: main.as_raw_pid() }).await;
     let mut tree = Tree { main, status: None, left: Left::Some };
-    watch(&job, &mut tree, &mut lines, &mut children).await?;
+    let lapsed = watch(&job, &mut tree, &mut lines, &mut children).await?;
     let survivors = tree.kill().await?;
-    drop(ignored);
     let (code, signal) =
         tree.status.map_or((None, None), |status| (status.exit_status(), status.terminating_signal()));
-    say(&mut write, &Report::Ended { code, signal, survivors }).await
+    say(&mut write, &Report::Ended { code, signal, lapsed, survivors }).await
 }
 
 fn start(job: &Job) -> io::Result<Pid> {
@@ -82,13 +77,13 @@ async fn say(write: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
     write.write_all(&line).await
 }
 
-/// Returns when the tree is to be killed, or its first process has ended.
+/// Returns when the tree is to be killed, or its first process has ended. True: because the lease is over.
 async fn watch(
     job: &Job,
     tree: &mut Tree,
     lines: &mut Lines<Take<BufReader<OwnedReadHalf>>>,
     children: &mut Signals,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let mut sound_until = Instant::now() + Duration::from_millis(job.alive_ms);
     let mut grace_until: Option<Instant> = None;
     loop {
@@ -100,7 +95,7 @@ async fn watch(
                 tree.reap()?;
                 // Asked to stop, the others may use the grace as well.
                 if tree.left == Left::None || (tree.status.is_some() && grace_until.is_none()) {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
             line = lines.next_line() => match line {
@@ -111,12 +106,12 @@ async fn watch(
                         grace_until = Some(Instant::now() + Duration::from_millis(job.kill_grace_ms));
                     }
                     Some(Word::Stop) => {}
-                    Some(Word::Kill) => return Ok(()),
-                    None => return Ok(()),
+                    Some(Word::Kill) => return Ok(false),
+                    None => return Ok(false),
                 },
-                Ok(None) | Err(_) => return Ok(()),
+                Ok(None) | Err(_) => return Ok(false),
             },
-            () = sleep_until(end) => return Ok(()),
+            () = sleep_until(end) => return Ok(Instant::now() >= sound_until),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, getpid, pidfd_open, pidfd_send_signal, waitpid,
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, getpid, pidfd_open, pidfd_send_signal, wait,
 };
 
 /// A process as `/proc` shows it.
@@ -103,7 +103,7 @@ pub(crate) enum Left {
 /// Reaps all children that have ended and tells each of them to `ended`.
 pub(crate) fn reap(mut ended: impl FnMut(Pid, WaitStatus)) -> io::Result<Left> {
     loop {
-        match waitpid(None, WaitOptions::NOHANG) {
+        match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => ended(pid, status),
             Ok(None) => return Ok(Left::Some),
             Err(Errno::CHILD) => return Ok(Left::None),

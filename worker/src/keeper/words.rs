@@ -81,6 +81,8 @@ pub(crate) enum Report {
         code: Option<i32>,
         /// The signal that ended it, if one did.
         signal: Option<i32>,
+        /// It was killed because nobody vouched for the lease any more.
+        lapsed: bool,
         /// How many processes withstood even KILL (in an uninterruptible wait).
         survivors: usize,
     },

@@ -1,0 +1,10 @@
+//! Missions run by a real worker, on a real nats-server, by real processes.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod drain;
+mod endings;
+mod leases;
+mod limits;
+mod queue;
+mod results;
+mod world;
