@@ -57,10 +57,9 @@ impl Batch {
                 }
                 Decoded::Event(event) => {
                     changes.to.event_at = Some(event.time);
-                    let live = touched.entry(&event.mission_id).or_insert_with(|| Touched {
-                        live: cache.take(&event.mission_id),
-                        changed: false,
-                    });
+                    let live = touched
+                        .entry(&event.mission_id)
+                        .or_insert_with(|| Touched { live: cache.take(&event.mission_id), changed: false });
                     let change = project(&mut live.live, at, record, event, names);
                     live.changed |= change.mission;
                     changes.add(change, &event.mission_id);

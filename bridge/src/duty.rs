@@ -70,7 +70,11 @@ impl Duty {
     pub(crate) async fn stop(mut self, patience: Duration) {
         self.stop.cancel();
         if timeout(patience, &mut self.task).await.is_err() {
-            tracing::warn!(part = self.part, seconds = patience.as_secs(), "ended a part of the bridge that did not stop");
+            tracing::warn!(
+                part = self.part,
+                seconds = patience.as_secs(),
+                "ended a part of the bridge that did not stop"
+            );
             self.task.abort();
         }
     }
@@ -81,5 +85,46 @@ impl Drop for Duty {
     fn drop(&mut self) {
         self.stop.cancel();
         self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn an_end_that_nobody_asked_for_is_told() {
+        let duties = Duties::new();
+        let died = duties.died();
+        let _stays = duties.start("stays", |stop| async move { stop.cancelled().await });
+        let _ends = duties.start("ends", |_| async {});
+        assert_eq!(timeout(PATIENCE, died).await.unwrap(), "ends");
+        assert_eq!(timeout(PATIENCE, duties.died()).await.unwrap(), "ends", "and to who asks later");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told() {
+        let duties = Duties::new();
+        let _breaks = duties.start("breaks", |_| async { panic!("a fault") });
+        assert_eq!(timeout(PATIENCE, duties.died()).await.unwrap(), "breaks");
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_no_death() {
+        let duties = Duties::new();
+        let duty = duties.start("stopped", |stop| async move { stop.cancelled().await });
+        duty.stop(PATIENCE).await;
+        assert!(duties.died().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_does_not_stop_is_ended() {
+        let duties = Duties::new();
+        let duty = duties.start("stubborn", |_| std::future::pending());
+        timeout(PATIENCE, duty.stop(Duration::from_millis(10))).await.unwrap();
     }
 }

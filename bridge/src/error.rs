@@ -12,7 +12,9 @@ pub enum BridgeError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The log is not there or does not answer.
-    #[error("could not begin to read the log: run `vp up`, or `vp lanes --apply` with admin credentials, first")]
+    #[error(
+        "could not begin to read the log: run `vp up`, or `vp lanes --apply` with admin credentials, first"
+    )]
     Log(#[source] ReaderError),
     /// The ledger's service could not be offered.
     #[error(transparent)]

@@ -21,7 +21,10 @@ mod write;
 
 use sea_orm::DatabaseConnection;
 
+pub(crate) use ask::Held;
 pub(crate) use commit::{Changes, Committed};
+pub use compare::TableReport;
+pub(crate) use compare::compare;
 pub(crate) use entity::{anomaly, artifact, attempt, event, notice};
 pub use error::LedgerError;
 pub(crate) use load::Cursor;
@@ -29,6 +32,12 @@ pub(crate) use lock::LedgerLock;
 pub(crate) use open::Location;
 pub(crate) use place::Place;
 pub(crate) use row::{attempt_row, json, number};
+pub(crate) use write::Texts;
+
+#[cfg(test)]
+pub(crate) mod rows_for_tests {
+    pub(crate) use super::row::{attempt_view, mission_of, mission_row};
+}
 
 /// An open ledger: one connection that writes, four that read, so that no question ever waits behind the projector nor
 /// the projector behind a question.
@@ -36,6 +45,16 @@ pub(crate) use row::{attempt_row, json, number};
 pub(crate) struct Ledger {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
-    location: Location,
     lock: Option<LedgerLock>,
+}
+
+impl Ledger {
+    /// Closes the connections, which leaves one file behind: the log of writes is worked into it.
+    pub(crate) async fn close(&self) {
+        for pool in [&self.reader, &self.writer] {
+            if let Err(error) = pool.close_by_ref().await {
+                tracing::warn!(error = %vp_shared::error::Chain(&error), "could not close the ledger in good order");
+            }
+        }
+    }
 }

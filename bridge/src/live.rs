@@ -94,13 +94,14 @@ impl Cache {
 /// About how much memory a mission takes.
 fn size(live: &Live) -> usize {
     let spec = &live.mission.spec;
-    let inputs: usize = spec
-        .inputs
-        .iter()
-        .map(|input| match &input.source {
-            vp_shared::mission::InputSource::Text(text) | vp_shared::mission::InputSource::Object(text) => text.len(),
-        })
-        .sum();
+    let inputs: usize =
+        spec.inputs
+            .iter()
+            .map(|input| match &input.source {
+                vp_shared::mission::InputSource::Text(text)
+                | vp_shared::mission::InputSource::Object(text) => text.len(),
+            })
+            .sum();
     // A constraint's size is not known without walking it; its keys say roughly how much there is.
     2048 + spec.objective.len() + inputs + spec.constraints.len() * 256 + live.mission.summary.len()
 }

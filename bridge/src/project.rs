@@ -77,7 +77,13 @@ pub(crate) fn anomaly_row(at: Place, subject: &str, what: String) -> anomaly::Mo
 }
 
 /// Projects one message, stored at `at`, onto the mission it is about. Never fails: what is not lawful is an anomaly.
-pub(crate) fn project(live: &mut Option<Live>, at: Place, record: &Record, event: &Event, names: &Names) -> Change {
+pub(crate) fn project(
+    live: &mut Option<Live>,
+    at: Place,
+    record: &Record,
+    event: &Event,
+    names: &Names,
+) -> Change {
     if let Some(held) = live.as_ref().filter(|held| held.mission.vp_id != event.vp_id) {
         let what = format!("the mission belongs to {}, not to {}", held.mission.vp_id, event.vp_id);
         return Change::anomaly(at, &record.subject, what);
@@ -95,10 +101,15 @@ pub(crate) fn project(live: &mut Option<Live>, at: Place, record: &Record, event
         // The mission's last sequence has moved all the same: it is what its next writer must expect.
         return Change { mission: true, ..Change::anomaly(at, &record.subject, what) };
     }
-    let mut change = Change { mission: true, born, event: Some(event_row(at, record, event)), ..Change::default() };
+    let mut change = Change {
+        mission: true,
+        born,
+        event: Some(event_row(at, live.born, record, event)),
+        ..Change::default()
+    };
     if applied == Applied::Changed {
         change.attempts = attempt_rows(live, event);
-        change.artifacts = artifact_rows(event);
+        change.artifacts = artifact_rows(live.born, event);
         // Only the first wish to stop is told: each kind of notice exists once a mission.
         if !(asked_to_stop && event.kind() == EventKind::CancelRequested) {
             change.notice = notice_row(at, record.stored_at, &live.mission, event, names);
@@ -121,31 +132,35 @@ fn apply(live: &mut Option<Live>, event: &Event, at: Place) -> Applied {
 fn attempt_rows(live: &mut Live, event: &Event) -> Vec<attempt::Model> {
     let mut last: Vec<AttemptView> = live.attempt.take().into_iter().collect();
     let changed = apply_attempt(&mut last, event);
-    let rows = changed.into_iter().map(|place| attempt_row(&event.mission_id, &last[place])).collect();
+    let rows =
+        changed.into_iter().map(|place| attempt_row(&event.mission_id, live.born, &last[place])).collect();
     live.attempt = last.pop();
     rows
 }
 
-fn event_row(at: Place, record: &Record, event: &Event) -> event::Model {
+fn event_row(at: Place, born: Place, record: &Record, event: &Event) -> event::Model {
     event::Model {
         pos: at.pos(),
+        born_pos: born.pos(),
         event_id: event.id.to_string(),
         mission_id: event.mission_id.as_str().to_owned(),
         kind: event.kind().name().to_owned(),
         attempt: i64::from(event.attempt),
         time_us: event.time.as_micros(),
         // Checked when it was decoded.
-        payload: String::from_utf8_lossy(&record.payload).into_owned(),
+        payload: std::str::from_utf8(&record.payload).unwrap_or_default().to_owned(),
     }
 }
 
-fn artifact_rows(event: &Event) -> Vec<artifact::Model> {
-    let (EventBody::Completed { result, .. } | EventBody::Failed { result, .. } | EventBody::Cancelled { result, .. }) =
-        &event.body
+fn artifact_rows(born: Place, event: &Event) -> Vec<artifact::Model> {
+    let (EventBody::Completed { result, .. }
+    | EventBody::Failed { result, .. }
+    | EventBody::Cancelled { result, .. }) = &event.body
     else {
         return Vec::new();
     };
     let row = |artifact: &vp_shared::artifact::Artifact| artifact::Model {
+        born_pos: born.pos(),
         mission_id: event.mission_id.as_str().to_owned(),
         path: artifact.path.clone(),
         category: artifact.category.name().to_owned(),
@@ -157,7 +172,13 @@ fn artifact_rows(event: &Event) -> Vec<artifact::Model> {
     result.artifacts.iter().map(row).collect()
 }
 
-fn notice_row(at: Place, stored_at: UtcTime, mission: &Mission, event: &Event, names: &Names) -> Option<notices::Model> {
+fn notice_row(
+    at: Place,
+    stored_at: UtcTime,
+    mission: &Mission,
+    event: &Event,
+    names: &Names,
+) -> Option<notices::Model> {
     let notice = notice(mission, event, names.of_lane(&mission.vp_id))?;
     Some(notices::Model {
         pos: at.pos(),

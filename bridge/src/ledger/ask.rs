@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use vp_shared::api::{Anomaly, EventView, LedgerList, LedgerMission, LedgerPage, MissionView, PageCursor};
 use vp_shared::event::Event;
 use vp_shared::ids::{MissionId, VpId, WorkerId};
 use vp_shared::mission::Status;
 
+use super::Ledger;
 use super::entity::{anomaly, attempt, event, mission};
 use super::error::LedgerError;
 use super::place::Place;
 use super::row::{attempt_view, damaged, mission_of};
-use super::Ledger;
 
 /// How many of a mission's events an answer holds.
 const EVENTS_SHOWN: u64 = 100;
@@ -37,22 +35,21 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub(crate) async fn mission(&self, mission_id: &MissionId) -> Result<Option<LedgerMission>, LedgerError> {
-        let row = mission::Entity::find_by_id(mission_id.as_str())
+        let row = mission::Entity::find()
+            .filter(mission::Column::MissionId.eq(mission_id.as_str()))
             .one(&self.reader)
             .await
             .map_err(LedgerError::db("read a mission from the ledger"))?;
         let Some(row) = row else { return Ok(None) };
         let attempts = attempt::Entity::find()
-            .filter(attempt::Column::MissionId.eq(mission_id.as_str()))
+            .filter(attempt::Column::BornPos.eq(row.born_pos))
             .order_by_asc(attempt::Column::Attempt)
             .all(&self.reader)
             .await
             .map_err(LedgerError::db("read a mission's attempts from the ledger"))?;
-        // Its life begins with the row's first event: an id may have lived in a stream before this one.
-        let events = event::Entity::find()
-            .filter(event::Column::MissionId.eq(mission_id.as_str()))
-            .filter(event::Column::Pos.gte(row.born_pos));
-        let total = events.clone().count(&self.reader).await.map_err(LedgerError::db("count a mission's events"))?;
+        let events = event::Entity::find().filter(event::Column::BornPos.eq(row.born_pos));
+        let total =
+            events.clone().count(&self.reader).await.map_err(LedgerError::db("count a mission's events"))?;
         let mut newest = events
             .order_by_desc(event::Column::Pos)
             .limit(EVENTS_SHOWN)
@@ -89,10 +86,10 @@ impl Ledger {
         let more = rows.len() as u64 > limit;
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let missions = self.views(rows).await?;
-        let next = missions.last().filter(|_| more).map(|last| PageCursor {
-            created_at: last.created_at,
-            mission_id: last.mission_id.clone(),
-        });
+        let next = missions
+            .last()
+            .filter(|_| more)
+            .map(|last| PageCursor { created_at: last.created_at, mission_id: last.mission_id.clone() });
         Ok(LedgerPage { missions, next })
     }
 
@@ -130,49 +127,73 @@ impl Ledger {
     /// [`LedgerError::Database`].
     pub(crate) async fn anomalies(&self) -> Result<(u64, Vec<Anomaly>), LedgerError> {
         let read = LedgerError::db("read anomalies from the ledger");
-        let total = anomaly::Entity::find().count(&self.reader).await.map_err(LedgerError::db("count anomalies"))?;
+        let total =
+            anomaly::Entity::find().count(&self.reader).await.map_err(LedgerError::db("count anomalies"))?;
         let newest = anomaly::Entity::find()
             .order_by_desc(anomaly::Column::Pos)
             .limit(ANOMALIES_SHOWN)
             .all(&self.reader)
             .await
             .map_err(read)?;
-        let view =
-            |row: anomaly::Model| Anomaly { seq: Place::of(row.pos).seq, subject: row.subject, what: row.what };
+        let view = |row: anomaly::Model| Anomaly {
+            seq: Place::of(row.pos).seq,
+            subject: row.subject,
+            what: row.what,
+        };
         Ok((total, newest.into_iter().map(view).collect()))
     }
 
-    /// The missions that workers hold: all, or those of one worker. At most `limit`.
+    /// Which lives of which workers hold missions.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub(crate) async fn held(&self, worker_id: Option<&WorkerId>, limit: u64) -> Result<Vec<Held>, LedgerError> {
-        let mut query = mission::Entity::find()
+    pub(crate) async fn owners(&self) -> Result<Vec<(WorkerId, String)>, LedgerError> {
+        let rows: Vec<(String, String)> = mission::Entity::find()
             .select_only()
-            .columns([
-                mission::Column::MissionId,
-                mission::Column::VpId,
-                mission::Column::WorkerId,
-                mission::Column::Incarnation,
-            ])
-            .filter(mission::Column::WorkerId.is_not_null());
-        if let Some(worker_id) = worker_id {
-            query = query.filter(mission::Column::WorkerId.eq(worker_id.as_str()));
-        }
-        let rows: Vec<(String, String, String, String)> = query
+            .columns([mission::Column::WorkerId, mission::Column::Incarnation])
+            .filter(mission::Column::WorkerId.is_not_null())
+            .distinct()
+            .into_tuple()
+            .all(&self.reader)
+            .await
+            .map_err(LedgerError::db("read which workers hold missions"))?;
+        rows.into_iter()
+            .map(|(worker_id, incarnation)| {
+                let worker_id =
+                    WorkerId::new(&worker_id).map_err(|_| damaged("missions", &worker_id, "worker_id"))?;
+                Ok((worker_id, incarnation))
+            })
+            .collect()
+    }
+
+    /// The missions that this life of a worker holds, at most `limit`.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn held(
+        &self,
+        worker_id: &WorkerId,
+        incarnation: &str,
+        limit: u64,
+    ) -> Result<Vec<Held>, LedgerError> {
+        let rows: Vec<(String, String)> = mission::Entity::find()
+            .select_only()
+            .columns([mission::Column::MissionId, mission::Column::VpId])
+            .filter(mission::Column::WorkerId.eq(worker_id.as_str()))
+            .filter(mission::Column::Incarnation.eq(incarnation))
             .limit(limit)
             .into_tuple()
             .all(&self.reader)
             .await
-            .map_err(LedgerError::db("read which missions workers hold"))?;
+            .map_err(LedgerError::db("read which missions a worker holds"))?;
         rows.into_iter()
-            .map(|(mission_id, vp_id, worker_id, incarnation)| {
+            .map(|(mission_id, vp_id)| {
                 let bad = |column| damaged("missions", &mission_id, column);
                 Ok(Held {
                     vp_id: VpId::new(vp_id).map_err(|_| bad("vp_id"))?,
-                    worker_id: WorkerId::new(worker_id).map_err(|_| bad("worker_id"))?,
                     mission_id: MissionId::new(&mission_id).map_err(|_| bad("mission_id"))?,
-                    incarnation,
+                    worker_id: worker_id.clone(),
+                    incarnation: incarnation.to_owned(),
                 })
             })
             .collect()
@@ -206,4 +227,3 @@ fn event_view(row: &event::Model) -> Result<EventView, LedgerError> {
         .map_err(|_| damaged("events", &row.pos.to_string(), "payload"))?;
     Ok(EventView::of(&event, Place::of(row.pos).seq))
 }
-

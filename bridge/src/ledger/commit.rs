@@ -4,24 +4,24 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable, QueryFilter,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable,
+    QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use vp_nats::topology::MISSIONS;
 use vp_shared::ids::MissionId;
 use vp_shared::mission::Mission;
 
+use super::Ledger;
 use super::entity::{anomaly, artifact, attempt, cursor, event, mission, notice};
 use super::error::LedgerError;
 use super::load::Cursor;
 use super::place::Place;
 use super::row::{mission_row, number};
 use super::write::Texts;
-use super::Ledger;
 use crate::project::Change;
 
 /// What a batch changes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Changes {
     /// Where the ledger must stand for this to be right.
     pub(crate) from: Cursor,
@@ -30,7 +30,7 @@ pub(crate) struct Changes {
     pub(crate) anomalies: Vec<anomaly::Model>,
     events: Vec<event::Model>,
     missions: Vec<mission::Model>,
-    attempts: HashMap<(String, i64), attempt::Model>,
+    attempts: HashMap<(i64, i64), attempt::Model>,
     artifacts: Vec<artifact::Model>,
     notices: Vec<notice::Model>,
     reborn: Vec<String>,
@@ -63,7 +63,7 @@ impl Changes {
         self.anomalies.extend(change.anomaly);
         // Of two rows of one attempt the later one holds.
         for row in change.attempts {
-            self.attempts.insert((row.mission_id.clone(), row.attempt), row);
+            self.attempts.insert((row.born_pos, row.attempt), row);
         }
     }
 
@@ -91,17 +91,21 @@ pub(crate) enum Committed {
 }
 
 impl Ledger {
-    /// Writes a batch. All of it or, on an error, nothing; asked again it is written once.
+    /// Writes a batch. All of it or, on an error, nothing; the same batch once more is [`Committed::Lost`].
     ///
     /// # Errors
     /// [`LedgerError::Database`].
-    pub(crate) async fn commit(&self, changes: &Changes, texts: &mut Texts) -> Result<Committed, LedgerError> {
+    pub(crate) async fn commit(&self, changes: Changes, texts: &mut Texts) -> Result<Committed, LedgerError> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let tx = self.writer.begin_with_options(options).await.map_err(LedgerError::db("begin to write a batch"))?;
-        let moved = move_cursor(&tx, changes).await.map_err(LedgerError::db("move the ledger's cursor"))?;
+        let tx = self
+            .writer
+            .begin_with_options(options)
+            .await
+            .map_err(LedgerError::db("begin to write a batch"))?;
+        let moved = move_cursor(&tx, &changes).await.map_err(LedgerError::db("move the ledger's cursor"))?;
         if !moved {
             tx.rollback().await.map_err(LedgerError::db("leave a batch to another projector"))?;
             return Ok(Committed::Lost);
@@ -128,41 +132,44 @@ async fn move_cursor(tx: &DatabaseTransaction, changes: &Changes) -> Result<bool
     Ok(moved.rows_affected == 1)
 }
 
-async fn write(tx: &DatabaseTransaction, changes: &Changes, texts: &mut Texts) -> Result<(), DbErr> {
+async fn write(tx: &DatabaseTransaction, changes: Changes, texts: &mut Texts) -> Result<(), DbErr> {
     forget(tx, &changes.reborn).await?;
-    texts.insert::<event::Entity, _>(tx, "events", &changes.events, || None).await?;
-    texts.insert::<mission::Entity, _>(tx, "missions", &changes.missions, replace_mission).await?;
-    let attempts: Vec<_> = changes.attempts.values().cloned().collect();
-    texts.insert::<attempt::Entity, _>(tx, "attempts", &attempts, replace_attempt).await?;
-    texts.insert::<artifact::Entity, _>(tx, "artifacts", &changes.artifacts, keep_artifact).await?;
-    texts.insert::<notice::Entity, _>(tx, "notices", &changes.notices, || None).await?;
-    texts.insert::<anomaly::Entity, _>(tx, "anomalies", &changes.anomalies, || None).await
+    texts.insert::<event::ActiveModel, _>(tx, "events", changes.events, None).await?;
+    texts.insert::<mission::ActiveModel, _>(tx, "missions", changes.missions, Some(replace_mission)).await?;
+    let attempts = changes.attempts.into_values().collect();
+    texts.insert::<attempt::ActiveModel, _>(tx, "attempts", attempts, Some(replace_attempt)).await?;
+    texts.insert::<artifact::ActiveModel, _>(tx, "artifacts", changes.artifacts, Some(keep_artifact)).await?;
+    texts.insert::<notice::ActiveModel, _>(tx, "notices", changes.notices, None).await?;
+    texts.insert::<anomaly::ActiveModel, _>(tx, "anomalies", changes.anomalies, None).await
 }
 
-/// The attempts and artifacts of a mission that had the same id in an earlier life of the stream.
+/// The missions that had the same ids in an earlier life of the stream. Their events, attempts and artifacts stay, under
+/// the numbers they had.
 async fn forget<C: ConnectionTrait>(tx: &C, missions: &[String]) -> Result<(), DbErr> {
     for chunk in missions.chunks(128) {
-        attempt::Entity::delete_many().filter(attempt::Column::MissionId.is_in(chunk)).exec(tx).await?;
-        artifact::Entity::delete_many().filter(artifact::Column::MissionId.is_in(chunk)).exec(tx).await?;
+        mission::Entity::delete_many().filter(mission::Column::MissionId.is_in(chunk)).exec(tx).await?;
     }
     Ok(())
 }
 
-fn replace_mission() -> Option<OnConflict> {
+fn replace_mission() -> OnConflict {
     use mission::Column as C;
-    // What never changes in a mission's life does change when its id is born again in another life of the stream.
-    let columns = C::iter().filter(|column| !matches!(column, C::MissionId));
-    Some(OnConflict::column(C::MissionId).update_columns(columns).to_owned())
+    let fixed = |column: &C| {
+        let birth = matches!(column, C::BornPos | C::MissionId | C::VpId | C::CreatedAtUs);
+        birth || matches!(column, C::SessionId | C::TurnId | C::ReplyMode)
+    };
+    let columns = C::iter().filter(|column| !fixed(column));
+    OnConflict::column(C::BornPos).update_columns(columns).to_owned()
 }
 
-fn replace_attempt() -> Option<OnConflict> {
+fn replace_attempt() -> OnConflict {
     use attempt::Column as C;
-    let columns = C::iter().filter(|column| !matches!(column, C::MissionId | C::Attempt));
-    Some(OnConflict::columns([C::MissionId, C::Attempt]).update_columns(columns).to_owned())
+    let columns = C::iter().filter(|column| !matches!(column, C::BornPos | C::Attempt | C::MissionId));
+    OnConflict::columns([C::BornPos, C::Attempt]).update_columns(columns).to_owned()
 }
 
 /// A list that names one path twice holds it once.
-fn keep_artifact() -> Option<OnConflict> {
+fn keep_artifact() -> OnConflict {
     use artifact::Column as C;
-    Some(OnConflict::columns([C::MissionId, C::Path]).do_nothing().to_owned())
+    OnConflict::columns([C::BornPos, C::Path]).do_nothing().to_owned()
 }

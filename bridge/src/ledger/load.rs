@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use vp_nats::topology::MISSIONS;
 use vp_shared::event::{Event, EventBody};
 use vp_shared::ids::MissionId;
 use vp_shared::mission::MissionSpec;
 use vp_shared::time::UtcTime;
 
+use super::Ledger;
 use super::entity::{attempt, cursor, event, mission};
 use super::error::LedgerError;
 use super::place::Place;
 use super::row::{attempt_view, damaged, mission_of, number};
 use super::write::padded;
-use super::Ledger;
 use crate::project::Live;
 
 /// Where the ledger stands in one life of the MISSIONS stream.
@@ -36,13 +36,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Database`].
     pub(crate) async fn cursors(&self) -> Result<Vec<Cursor>, LedgerError> {
-        let rows = cursor::Entity::find()
-            .filter(cursor::Column::Stream.eq(MISSIONS))
-            .order_by_asc(cursor::Column::Epoch)
-            .all(&self.reader)
-            .await
-            .map_err(LedgerError::db("read the ledger's cursor"))?;
-        rows.into_iter().map(cursor_of).collect()
+        cursors(&self.reader).await
     }
 
     /// Begins to project a life of the MISSIONS stream; does nothing when it is known.
@@ -87,8 +81,10 @@ impl Ledger {
         let mut attempts = self.last_attempts(&rows).await?;
         rows.into_iter()
             .map(|row| {
-                let spec = specs.remove(&row.born_pos).ok_or_else(|| damaged("missions", &row.mission_id, "born_pos"))?;
-                let attempt = attempts.remove(&row.mission_id).map(attempt_view).transpose()?;
+                let spec = specs
+                    .remove(&row.born_pos)
+                    .ok_or_else(|| damaged("missions", &row.mission_id, "born_pos"))?;
+                let attempt = attempts.remove(&row.born_pos).map(attempt_view).transpose()?;
                 let born = Place::of(row.born_pos);
                 Ok(Live { mission: mission_of(row, spec)?, born, attempt })
             })
@@ -99,7 +95,10 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub(super) async fn specs(&self, rows: &[mission::Model]) -> Result<HashMap<i64, MissionSpec>, LedgerError> {
+    pub(super) async fn specs(
+        &self,
+        rows: &[mission::Model],
+    ) -> Result<HashMap<i64, MissionSpec>, LedgerError> {
         let places: Vec<i64> = rows.iter().map(|row| row.born_pos).collect();
         let mut specs = HashMap::with_capacity(places.len());
         for list in padded(&places) {
@@ -109,29 +108,47 @@ impl Ledger {
                 .await
                 .map_err(LedgerError::db("read missions' first events from the ledger"))?;
             for row in events {
-                let spec = spec_of(&row.payload).ok_or_else(|| damaged("events", &row.pos.to_string(), "payload"))?;
+                let spec = spec_of(&row.payload)
+                    .ok_or_else(|| damaged("events", &row.pos.to_string(), "payload"))?;
                 specs.insert(row.pos, spec);
             }
         }
         Ok(specs)
     }
 
-    async fn last_attempts(&self, rows: &[mission::Model]) -> Result<HashMap<String, attempt::Model>, LedgerError> {
-        let last: HashMap<&str, i64> =
-            rows.iter().filter(|row| row.attempt > 0).map(|row| (row.mission_id.as_str(), row.attempt)).collect();
-        let started: Vec<&str> = last.keys().copied().collect();
+    async fn last_attempts(
+        &self,
+        rows: &[mission::Model],
+    ) -> Result<HashMap<i64, attempt::Model>, LedgerError> {
+        let last: HashMap<i64, i64> =
+            rows.iter().filter(|row| row.attempt > 0).map(|row| (row.born_pos, row.attempt)).collect();
+        let started: Vec<i64> = last.keys().copied().collect();
         let mut found = HashMap::with_capacity(started.len());
         for list in padded(&started) {
             let attempts = attempt::Entity::find()
-                .filter(attempt::Column::MissionId.is_in(list))
+                .filter(attempt::Column::BornPos.is_in(list))
                 .all(&self.reader)
                 .await
                 .map_err(LedgerError::db("read attempts from the ledger"))?;
-            let attempts = attempts.into_iter().filter(|row| last.get(row.mission_id.as_str()) == Some(&row.attempt));
-            found.extend(attempts.map(|row| (row.mission_id.clone(), row)));
+            let attempts = attempts.into_iter().filter(|row| last.get(&row.born_pos) == Some(&row.attempt));
+            found.extend(attempts.map(|row| (row.born_pos, row)));
         }
         Ok(found)
     }
+}
+
+/// Every life of the MISSIONS stream that is known there, first first.
+///
+/// # Errors
+/// [`LedgerError`].
+pub(super) async fn cursors<C: ConnectionTrait>(db: &C) -> Result<Vec<Cursor>, LedgerError> {
+    let rows = cursor::Entity::find()
+        .filter(cursor::Column::Stream.eq(MISSIONS))
+        .order_by_asc(cursor::Column::Epoch)
+        .all(db)
+        .await
+        .map_err(LedgerError::db("read the ledger's cursor"))?;
+    rows.iter().map(cursor_of).collect()
 }
 
 fn spec_of(payload: &str) -> Option<MissionSpec> {
@@ -141,7 +158,7 @@ fn spec_of(payload: &str) -> Option<MissionSpec> {
     }
 }
 
-fn cursor_of(row: cursor::Model) -> Result<Cursor, LedgerError> {
+fn cursor_of(row: &cursor::Model) -> Result<Cursor, LedgerError> {
     let bad = |column| damaged("cursors", &row.stream, column);
     Ok(Cursor {
         created_at: UtcTime::from_micros(row.created_us),

@@ -20,12 +20,8 @@ impl LedgerLock {
     pub(crate) fn take(ledger: &Path) -> Result<Self, LedgerError> {
         let path = lock_path(ledger);
         let not_writable = |source| LedgerError::NotWritable { path: path.clone(), source };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(not_writable)?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(not_writable)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LedgerError::InUse { path: ledger.to_owned() }),

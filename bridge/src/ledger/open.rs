@@ -8,16 +8,23 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynch
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use sea_orm_migration::MigratorTrait;
 
+use super::Ledger;
 use super::error::LedgerError;
 use super::lock::LedgerLock;
 use super::migration::Migrator;
-use super::Ledger;
 
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for one of the pool's connections; longer than a statement may wait.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
+/// How much of the file the writer keeps in memory at most, and each reader.
+const WRITER_CACHE_KIB: u32 = 32 * 1024;
+const READER_CACHE_KIB: u32 = 4 * 1024;
+/// Most rows are appended: larger pages than usual are fewer writes.
+const PAGE_BYTES: u32 = 8 * 1024;
+/// The log of writes is worked in after 16 MiB: what is written often is worked in once.
+const CHECKPOINT_PAGES: u32 = 2_000;
 
 /// Where a ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,11 +81,11 @@ impl Ledger {
         let path = location.path();
         writable(path)?;
         // First the one writer, so that no two connections bring the file into WAL mode at a time.
-        let writer = connect(path, 1).await?;
+        let writer = connect(path, 1, WRITER_CACHE_KIB).await?;
         check_schema(&writer, path).await?;
         Migrator::up(&writer, None).await.map_err(LedgerError::db("bring the ledger's schema up to date"))?;
-        let reader = connect(path, READERS).await?;
-        Ok(Self { writer, reader, location: location.clone(), lock: None })
+        let reader = connect(path, READERS, READER_CACHE_KIB).await?;
+        Ok(Self { writer, reader, lock: None })
     }
 }
 
@@ -99,7 +106,7 @@ fn writable(path: &Path) -> Result<(), LedgerError> {
 }
 
 /// A pool whose connections are all opened now: opening one later, under load, can block on the switch to WAL.
-async fn connect(path: &Path, connections: u32) -> Result<DatabaseConnection, LedgerError> {
+async fn connect(path: &Path, connections: u32, cache_kib: u32) -> Result<DatabaseConnection, LedgerError> {
     let file = path.to_owned();
     let mut options = ConnectOptions::new("sqlite://ledger");
     options
@@ -115,12 +122,16 @@ async fn connect(path: &Path, connections: u32) -> Result<DatabaseConnection, Le
             options
                 .filename(&file)
                 .create_if_missing(true)
+                .page_size(PAGE_BYTES)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Normal)
                 .busy_timeout(BUSY_TIMEOUT)
                 .foreign_keys(true)
                 .statement_cache_capacity(256)
-                .pragma("wal_autocheckpoint", "4000")
+                // A batch touches many pages: none of them should be written twice, nor its undo log to a file.
+                .pragma("cache_size", format!("-{cache_kib}"))
+                .pragma("temp_store", "memory")
+                .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
         });
     Database::connect(options).await.map_err(|source| {
         let text = source.to_string();
@@ -143,12 +154,14 @@ async fn check_schema(db: &DatabaseConnection, path: &Path) -> Result<(), Ledger
             .collect::<Result<Vec<_>, _>>()
             .map_err(LedgerError::db(what))
     };
-    let tables = names("SELECT name FROM sqlite_master WHERE type = 'table'", "read the ledger's tables").await?;
+    let tables =
+        names("SELECT name FROM sqlite_master WHERE type = 'table'", "read the ledger's tables").await?;
     if tables.is_empty() {
         return Ok(());
     }
     let steps = if tables.iter().any(|table| table == "seaql_migrations") {
-        names("SELECT version FROM seaql_migrations ORDER BY version", "read the ledger's schema version").await?
+        names("SELECT version FROM seaql_migrations ORDER BY version", "read the ledger's schema version")
+            .await?
     } else {
         Vec::new()
     };

@@ -4,9 +4,9 @@ use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter
 use vp_nats::topology::NOTICES;
 use vp_shared::time::UtcTime;
 
+use super::Ledger;
 use super::entity::{notice, outbox};
 use super::error::LedgerError;
-use super::Ledger;
 
 impl Ledger {
     /// The place of the last notice that was sent; 0 when none was.

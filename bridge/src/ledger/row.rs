@@ -22,7 +22,8 @@ pub(crate) fn number(value: u64) -> i64 {
 /// JSON of one of our own types.
 pub(crate) fn json<T: Serialize>(value: &T) -> String {
     // Our types have text keys and finite numbers, so writing to memory cannot fail.
-    serde_json::to_string(value).unwrap_or_else(|error| unreachable!("a stored value has no JSON form: {error}"))
+    serde_json::to_string(value)
+        .unwrap_or_else(|error| unreachable!("a stored value has no JSON form: {error}"))
 }
 
 /// The row of a mission that was born at `born`.
@@ -33,6 +34,7 @@ pub(crate) fn mission_row(mission: &Mission, born: Place) -> mission::Model {
     let failure = mission.failure.as_ref();
     let micros = |time: Option<UtcTime>| time.map(UtcTime::as_micros);
     mission::Model {
+        born_pos: born.pos(),
         mission_id: mission.mission_id.as_str().to_owned(),
         vp_id: mission.vp_id.as_str().to_owned(),
         status: mission.status.name().to_owned(),
@@ -44,7 +46,6 @@ pub(crate) fn mission_row(mission: &Mission, born: Place) -> mission::Model {
         released: i64::from(mission.released),
         last_seq: number(mission.last_seq),
         queue_seq: mission.queue_seq.map(number),
-        born_pos: born.pos(),
         worker_id: worker.map(|worker| worker.worker_id.as_str().to_owned()),
         incarnation: worker.map(|worker| worker.incarnation.clone()),
         host: worker.map(|worker| worker.host.clone()),
@@ -119,12 +120,13 @@ pub(crate) fn mission_of(row: mission::Model, spec: MissionSpec) -> Result<Missi
     })
 }
 
-/// The row of an attempt.
-pub(crate) fn attempt_row(mission_id: &MissionId, attempt: &AttemptView) -> attempt::Model {
+/// The row of an attempt of the mission that was born at `born`.
+pub(crate) fn attempt_row(mission_id: &MissionId, born: Place, attempt: &AttemptView) -> attempt::Model {
     let failure = attempt.failure.as_ref();
     attempt::Model {
-        mission_id: mission_id.as_str().to_owned(),
+        born_pos: born.pos(),
         attempt: i64::from(attempt.attempt),
+        mission_id: mission_id.as_str().to_owned(),
         status: attempt.status.name().to_owned(),
         worker_id: attempt.worker_id.as_str().to_owned(),
         host: attempt.host.clone(),

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::{OnConflict, Query, Value};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, ModelTrait, Statement, StatementBuilder};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, Statement, StatementBuilder,
+};
 
 /// How many rows a statement holds: each number of rows is made up of these.
-const CHUNKS: [usize; 5] = [128, 32, 8, 2, 1];
+const CHUNKS: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// The texts of the statements, made once each.
 #[derive(Debug, Default)]
@@ -14,28 +16,30 @@ pub(crate) struct Texts(HashMap<(&'static str, usize), String>);
 
 impl Texts {
     /// Inserts `rows`; `on_conflict` says what becomes of those whose key is there.
-    pub(crate) async fn insert<E, C>(
+    pub(crate) async fn insert<A, C>(
         &mut self,
         db: &C,
         name: &'static str,
-        rows: &[E::Model],
-        on_conflict: fn() -> Option<OnConflict>,
+        rows: Vec<<A::Entity as EntityTrait>::Model>,
+        on_conflict: Option<fn() -> OnConflict>,
     ) -> Result<(), DbErr>
     where
-        E: EntityTrait,
+        A: ActiveModelTrait,
+        <A::Entity as EntityTrait>::Model: Into<A>,
         C: ConnectionTrait,
     {
         let backend = db.get_database_backend();
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let size = CHUNKS.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
-            let (chunk, after) = rest.split_at(size);
-            rest = after;
-            let sql =
-                self.0.entry((name, size)).or_insert_with(|| insert_text::<E>(backend, size, on_conflict())).clone();
-            let mut values = Vec::with_capacity(size * E::Column::iter().count());
-            for row in chunk {
-                values.extend(E::Column::iter().map(|column| row.get(column)));
+        let columns: Vec<_> = <A::Entity as EntityTrait>::Column::iter().collect();
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
+            let size = CHUNKS.into_iter().find(|size| *size <= rows.len()).unwrap_or(1);
+            let text = self.0.entry((name, size));
+            let sql = text.or_insert_with(|| insert_text::<A::Entity>(backend, size, on_conflict)).clone();
+            let mut values = Vec::with_capacity(size * columns.len());
+            for row in rows.by_ref().take(size) {
+                // Taken, not copied: most of a row is text.
+                let mut row: A = row.into();
+                values.extend(columns.iter().filter_map(|column| row.take(*column).into_value()));
             }
             db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         }
@@ -43,7 +47,11 @@ impl Texts {
     }
 }
 
-fn insert_text<E: EntityTrait>(backend: DbBackend, rows: usize, on_conflict: Option<OnConflict>) -> String {
+fn insert_text<E: EntityTrait>(
+    backend: DbBackend,
+    rows: usize,
+    on_conflict: Option<fn() -> OnConflict>,
+) -> String {
     let mut insert = Query::insert();
     insert.into_table(E::default()).columns(E::Column::iter());
     let width = E::Column::iter().count();
@@ -52,7 +60,7 @@ fn insert_text<E: EntityTrait>(backend: DbBackend, rows: usize, on_conflict: Opt
         insert.values_panic(std::iter::repeat_n(Value::BigInt(None).into(), width));
     }
     if let Some(on_conflict) = on_conflict {
-        insert.on_conflict(on_conflict);
+        insert.on_conflict(on_conflict());
     }
     StatementBuilder::build(&insert, &backend).sql
 }

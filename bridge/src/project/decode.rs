@@ -52,7 +52,8 @@ fn misfit(subject: &MissionSubject, event: &Event) -> Option<String> {
 }
 
 fn words(error: &BadEvent) -> String {
-    let place = |source: &serde_json::Error| format!("{error}, at line {} column {}", source.line(), source.column());
+    let place =
+        |source: &serde_json::Error| format!("{error}, at line {} column {}", source.line(), source.column());
     match error {
         BadEvent::Envelope(source) | BadEvent::Body { source, .. } => place(source),
         BadEvent::UnknownType(_) => "the event has an unknown type".to_owned(),

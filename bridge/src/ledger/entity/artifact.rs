@@ -6,10 +6,12 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "artifacts")]
 pub struct Model {
-    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
-    pub mission_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub born_pos: i64,
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub path: String,
+    #[sea_orm(column_type = "Text")]
+    pub mission_id: String,
     #[sea_orm(column_type = "Text")]
     pub category: String,
     pub bytes: i64,

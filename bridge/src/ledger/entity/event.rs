@@ -8,6 +8,7 @@ use serde::Serialize;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub pos: i64,
+    pub born_pos: i64,
     #[sea_orm(column_type = "Text")]
     pub event_id: String,
     #[sea_orm(column_type = "Text")]

@@ -1,5 +1,6 @@
 //! A mission as its events tell it. What it asks for stands in the event at `born_pos`, once, and is not repeated here:
-//! this row is rewritten with every event.
+//! this row is rewritten with every event. That place is also its number in the other tables: unlike the id, a hash, it
+//! grows, so what belongs to the missions of one hour lies close together.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -7,7 +8,10 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "missions")]
 pub struct Model {
-    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    /// The place of its first event, which holds what it asks for.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub born_pos: i64,
+    #[sea_orm(column_type = "Text", unique)]
     pub mission_id: String,
     #[sea_orm(column_type = "Text")]
     pub vp_id: String,
@@ -27,8 +31,6 @@ pub struct Model {
     pub last_seq: i64,
     /// The stream sequence of its newest queue entry.
     pub queue_seq: Option<i64>,
-    /// The place of its first event, which holds what it asks for.
-    pub born_pos: i64,
     /// Who runs it; null when nobody does.
     #[sea_orm(column_type = "Text", nullable)]
     pub worker_id: Option<String>,

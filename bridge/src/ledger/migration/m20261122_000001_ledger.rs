@@ -14,7 +14,9 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in [missions(), attempts(), events(), notices(), artifacts(), anomalies(), cursors(), outboxes()] {
+        for table in
+            [missions(), attempts(), events(), notices(), artifacts(), anomalies(), cursors(), outboxes()]
+        {
             manager.create_table(table).await?;
         }
         for index in indexes() {
@@ -63,7 +65,8 @@ fn keyed(mut table: TableCreateStatement, key: &[&'static str]) -> TableCreateSt
 }
 
 fn missions() -> TableCreateStatement {
-    let columns = [
+    let columns = vec![
+        ColumnDef::new("born_pos").big_integer().not_null().primary_key().take(),
         text("mission_id"),
         text("vp_id"),
         text("status"),
@@ -75,7 +78,6 @@ fn missions() -> TableCreateStatement {
         number("released"),
         number("last_seq"),
         maybe_number("queue_seq"),
-        number("born_pos"),
         maybe_text("worker_id"),
         maybe_text("incarnation"),
         maybe_text("host"),
@@ -96,13 +98,14 @@ fn missions() -> TableCreateStatement {
         maybe_number("finished_at_us"),
         number("updated_at_us"),
     ];
-    keyed(table("missions", columns), &["mission_id"])
+    table("missions", columns)
 }
 
 fn attempts() -> TableCreateStatement {
     let columns = [
-        text("mission_id"),
+        number("born_pos"),
         number("attempt"),
+        text("mission_id"),
         text("status"),
         text("worker_id"),
         text("host"),
@@ -113,12 +116,13 @@ fn attempts() -> TableCreateStatement {
         maybe_text("failure_message"),
         text("usage"),
     ];
-    keyed(table("attempts", columns), &["mission_id", "attempt"])
+    keyed(table("attempts", columns), &["born_pos", "attempt"])
 }
 
 fn events() -> TableCreateStatement {
     let columns = [
         place(),
+        number("born_pos"),
         text("event_id"),
         text("mission_id"),
         text("kind"),
@@ -130,22 +134,29 @@ fn events() -> TableCreateStatement {
 }
 
 fn notices() -> TableCreateStatement {
-    let columns =
-        [place(), text("notice_id"), text("session_id"), text("mission_id"), number("created_us"), text("body")];
+    let columns = [
+        place(),
+        text("notice_id"),
+        text("session_id"),
+        text("mission_id"),
+        number("created_us"),
+        text("body"),
+    ];
     table("notices", columns)
 }
 
 fn artifacts() -> TableCreateStatement {
     let columns = [
-        text("mission_id"),
+        number("born_pos"),
         text("path"),
+        text("mission_id"),
         text("category"),
         number("bytes"),
         text("media_type"),
         text("sha256"),
         ColumnDef::new("stored").boolean().not_null().take(),
     ];
-    keyed(table("artifacts", columns), &["mission_id", "path"])
+    keyed(table("artifacts", columns), &["born_pos", "path"])
 }
 
 fn anomalies() -> TableCreateStatement {
@@ -174,11 +185,12 @@ fn indexes() -> Vec<IndexCreateStatement> {
     let mut owned = index("missions_owned", "missions", &["worker_id"]);
     owned.cond_where(Expr::col("worker_id").is_not_null());
     vec![
+        index("missions_by_id", "missions", &["mission_id"]).unique().take(),
         index("missions_by_age", "missions", &["created_at_us", "mission_id"]),
         index("missions_by_lane", "missions", &["vp_id", "created_at_us", "mission_id"]),
         index("missions_by_session", "missions", &["session_id", "created_at_us", "mission_id"]),
         index("missions_by_status", "missions", &["status", "created_at_us", "mission_id"]),
         owned,
-        index("events_of_mission", "events", &["mission_id", "pos"]),
+        index("events_of_mission", "events", &["born_pos", "pos"]),
     ]
 }

@@ -1,0 +1,290 @@
+//! Two ledgers, row by row: what a rebuild gives against what is there.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::fmt::Debug;
+
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select, TransactionTrait, Value,
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use vp_nats::topology::MISSIONS;
+
+use super::Ledger;
+use super::entity::{anomaly, artifact, attempt, event, mission, notice};
+use super::error::LedgerError;
+use super::place::Place;
+use super::row::json;
+
+/// How many rows are read at a time.
+const PAGE: u64 = 500;
+/// How many differences of a table are named.
+const NAMED: usize = 20;
+
+/// A table of two ledgers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableReport {
+    /// The table.
+    pub name: String,
+    /// How many rows a projection of the log gives.
+    pub rows: u64,
+    /// SHA-256 of those rows, lower-case hex.
+    pub digest: String,
+    /// True when the ledger has the same rows.
+    pub equal: bool,
+    /// The first rows that differ, each with how.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
+}
+
+/// What is compared: a table, its key, and its rows as text.
+pub(super) trait Table: EntityTrait<Model: Serialize> {
+    const NAME: &'static str;
+    type Key: Ord + Debug + Send;
+
+    fn key(row: &Self::Model) -> Self::Key;
+    fn key_columns() -> Vec<Self::Column>;
+    fn key_values(key: &Self::Key) -> Vec<Value>;
+
+    /// Rows of missions that were born before `floor` are left out: the log does not hold all of them any more.
+    fn scope(query: Select<Self>, floor: i64) -> Select<Self>;
+
+    fn text(row: &Self::Model) -> String {
+        json(row)
+    }
+}
+
+macro_rules! table {
+    ($module:ident, $name:literal, ($($column:ident: $field:ident $type:ty),+), $scope:expr $(, $text:expr)?) => {
+        impl Table for $module::Entity {
+            const NAME: &'static str = $name;
+            type Key = ($($type,)+);
+
+            fn key(row: &$module::Model) -> Self::Key {
+                ($(row.$field.clone(),)+)
+            }
+
+            fn key_columns() -> Vec<$module::Column> {
+                vec![$($module::Column::$column),+]
+            }
+
+            fn key_values(key: &Self::Key) -> Vec<Value> {
+                let ($($field,)+) = key;
+                vec![$($field.clone().into()),+]
+            }
+
+            fn scope(query: Select<Self>, floor: i64) -> Select<Self> {
+                ($scope)(query, floor)
+            }
+
+            $(fn text(row: &$module::Model) -> String {
+                ($text)(row)
+            })?
+        }
+    };
+}
+
+table!(mission, "missions", (BornPos: born_pos i64), |query: Select<mission::Entity>, floor| {
+    query.filter(mission::Column::BornPos.gte(floor))
+});
+table!(attempt, "attempts", (BornPos: born_pos i64, Attempt: attempt i64), |query: Select<attempt::Entity>, floor| {
+    query.filter(attempt::Column::BornPos.gte(floor))
+});
+table!(event, "events", (Pos: pos i64), |query: Select<event::Entity>, floor| {
+    query.filter(event::Column::BornPos.gte(floor))
+});
+table!(artifact, "artifacts", (BornPos: born_pos i64, Path: path String), |query: Select<artifact::Entity>, floor| {
+    query.filter(artifact::Column::BornPos.gte(floor))
+});
+table!(
+    notice,
+    "notices",
+    (Pos: pos i64),
+    |query: Select<notice::Entity>, floor| {
+        let mut whole = Query::select();
+        whole
+            .column(mission::Column::MissionId)
+            .from(mission::Entity)
+            .and_where(Expr::col(mission::Column::BornPos).gte(floor));
+        query.filter(notice::Column::Pos.gte(floor)).filter(notice::Column::MissionId.in_subquery(whole))
+    },
+    notice_text
+);
+table!(anomaly, "anomalies", (Pos: pos i64), |query: Select<anomaly::Entity>, floor| {
+    // What was noted about the stream itself cannot be seen in it.
+    query.filter(anomaly::Column::Pos.gte(floor)).filter(anomaly::Column::Subject.ne(MISSIONS))
+});
+
+/// A notice without what its lane was called when it was written, which the log does not say.
+fn notice_text(row: &notice::Model) -> String {
+    let mut row = row.clone();
+    if let Ok(serde_json::Value::Object(mut body)) = serde_json::from_str(&row.body) {
+        body.remove("vp_name");
+        body.remove("text");
+        row.body = serde_json::Value::Object(body).to_string();
+    }
+    json(&row)
+}
+
+/// One table of a ledger, in the order of its key, a page at a time.
+struct Rows<'a, E: Table> {
+    db: &'a DatabaseTransaction,
+    floor: i64,
+    page: VecDeque<E::Model>,
+    last: Option<E::Key>,
+    ended: bool,
+}
+
+impl<'a, E: Table> Rows<'a, E> {
+    fn new(db: &'a DatabaseTransaction, floor: i64) -> Self {
+        Self { db, floor, page: VecDeque::new(), last: None, ended: false }
+    }
+
+    async fn peek(&mut self) -> Result<Option<(E::Key, String)>, LedgerError> {
+        if self.page.is_empty() && !self.ended {
+            let mut query = E::scope(E::find(), self.floor).limit(PAGE);
+            let columns = E::key_columns();
+            if let Some(last) = &self.last {
+                let key = Expr::tuple(columns.iter().map(|column| Expr::col((E::default(), *column))));
+                query = query.filter(key.gt(Expr::tuple(E::key_values(last).into_iter().map(Expr::value))));
+            }
+            for column in columns {
+                query = query.order_by_asc(column);
+            }
+            let page =
+                query.all(self.db).await.map_err(LedgerError::db("read a ledger's rows for a comparison"))?;
+            self.ended = (page.len() as u64) < PAGE;
+            self.last = page.last().map(E::key).or(self.last.take());
+            self.page = page.into();
+        }
+        Ok(self.page.front().map(|row| (E::key(row), E::text(row))))
+    }
+
+    fn pass(&mut self) {
+        self.page.pop_front();
+    }
+}
+
+/// Compares one table of the ledger, `have`, with that of a projection of the log, `want`.
+async fn compare_table<E: Table>(
+    want: &DatabaseTransaction,
+    have: Option<&DatabaseTransaction>,
+    floor: i64,
+) -> Result<TableReport, LedgerError> {
+    let mut wanted = Rows::<E>::new(want, floor);
+    let mut there = have.map(|have| Rows::<E>::new(have, floor));
+    let mut report = TableReport {
+        name: E::NAME.to_owned(),
+        rows: 0,
+        digest: String::new(),
+        equal: true,
+        differences: Vec::new(),
+    };
+    let mut digest = Sha256::new();
+    let differs = |report: &mut TableReport, key: &E::Key, how: &str| {
+        report.equal = false;
+        if report.differences.len() < NAMED {
+            report.differences.push(format!("{key:?}: {how}"));
+        }
+    };
+    loop {
+        let left = wanted.peek().await?;
+        let right = match &mut there {
+            Some(there) => there.peek().await?,
+            None => left.as_ref().and(None),
+        };
+        let order = match (&left, &right) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((left, _)), Some((right, _))) => left.cmp(right),
+        };
+        if let (Some((key, text)), Ordering::Less | Ordering::Equal) = (&left, order) {
+            report.rows += 1;
+            digest.update(text.as_bytes());
+            digest.update(b"\n");
+            wanted.pass();
+            match &right {
+                _ if there.is_none() => {}
+                Some((_, other)) if order == Ordering::Equal => {
+                    if text != other {
+                        differs(&mut report, key, "differs from what the log says");
+                    }
+                }
+                _ => differs(&mut report, key, "is missing in the ledger"),
+            }
+        }
+        if let (Some((key, _)), Ordering::Greater | Ordering::Equal) = (&right, order) {
+            if order == Ordering::Greater {
+                differs(&mut report, key, "is not in the log");
+            }
+            if let Some(there) = &mut there {
+                there.pass();
+            }
+        }
+    }
+    report.digest = hex(&digest.finalize());
+    Ok(report)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A ledger as it stands at one moment, whatever is written to it meanwhile.
+pub(crate) struct Snapshot(DatabaseTransaction);
+
+impl Snapshot {
+    /// How many missions were born before `place`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Database`].
+    pub(crate) async fn born_before(&self, place: Place) -> Result<u64, LedgerError> {
+        mission::Entity::find()
+            .filter(mission::Column::BornPos.lt(place.pos()))
+            .count(&self.0)
+            .await
+            .map_err(LedgerError::db("count the ledger's oldest missions"))
+    }
+}
+
+impl Ledger {
+    /// A snapshot, and where the ledger stands in it.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn snapshot(&self) -> Result<(Snapshot, Vec<super::Cursor>), LedgerError> {
+        let tx = self.reader.begin().await.map_err(LedgerError::db("begin to read the ledger"))?;
+        // The first read is the moment.
+        let cursors = super::load::cursors(&tx).await?;
+        Ok((Snapshot(tx), cursors))
+    }
+}
+
+/// Compares all tables of a ledger with those of a projection of the log. Missions born before `floor` are left out.
+///
+/// # Errors
+/// [`LedgerError`].
+pub(crate) async fn compare(
+    want: &Snapshot,
+    have: Option<&Snapshot>,
+    floor: i64,
+) -> Result<Vec<TableReport>, LedgerError> {
+    let (want, have) = (&want.0, have.map(|have| &have.0));
+    Ok(vec![
+        compare_table::<mission::Entity>(want, have, floor).await?,
+        compare_table::<attempt::Entity>(want, have, floor).await?,
+        compare_table::<event::Entity>(want, have, floor).await?,
+        compare_table::<artifact::Entity>(want, have, floor).await?,
+        compare_table::<notice::Entity>(want, have, floor).await?,
+        compare_table::<anomaly::Entity>(want, have, floor).await?,
+    ])
+}

@@ -1,0 +1,190 @@
+//! The sender: notices from the ledger to the sessions' stream, in order, then marked sent.
+//!
+//! A crash between sending and marking sends again what the server recognises by its id for a while; for the time
+//! after that, what the stream already holds is read before the first send.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use vp_nats::clock;
+use vp_nats::connect::Connection;
+use vp_nats::notices::{NoticeError, Outgoing, send, sent_since};
+use vp_nats::retry::Delays;
+use vp_shared::error::Chain;
+use vp_shared::ids::{NoticeId, SessionId};
+use vp_shared::retry::RetryDelay;
+use vp_shared::time::UtcTime;
+
+use crate::ledger::{Ledger, LedgerError, notice};
+use crate::status::StatusBoard;
+
+/// How many notices are read and sent at a time.
+const AT_ONCE: u64 = 2_048;
+/// How long marks may be put off while there is more to send: each is a write that the projector waits for.
+const MARK_AFTER: Duration = Duration::from_millis(250);
+/// How long to wait for the projector's word before looking all the same.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+/// How far the clocks of two servers of a cluster may be apart.
+const SKEW: Duration = Duration::from_mins(1);
+
+/// What stops a sender for a while.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    /// The database.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The stream.
+    #[error(transparent)]
+    Notices(#[from] NoticeError),
+    /// The server did not confirm them all.
+    #[error("{unconfirmed} of {total} notices were not confirmed by nats-server")]
+    Unconfirmed { unconfirmed: usize, total: usize },
+}
+
+/// Sends notices.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    pub(crate) conn: Connection,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) status: StatusBoard,
+    pub(crate) wake: Arc<Notify>,
+}
+
+/// Where a sender stands.
+#[derive(Debug)]
+struct Standing {
+    /// The place of the last notice that is sent.
+    sent: i64,
+    /// The place up to which the ledger has them marked, and since when.
+    marked: i64,
+    marked_at: Instant,
+    /// Notices behind it that the stream has all the same.
+    already: HashSet<NoticeId>,
+}
+
+impl Sender {
+    /// Sends until `stop`. Whatever fails is tried again, for ever; nothing is skipped.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut delays = Delays::new(&RetryDelay::REQUEST);
+        let mut standing = None;
+        while !stop.is_cancelled() {
+            match self.turn(&mut standing).await {
+                Ok(()) => {
+                    delays = Delays::new(&RetryDelay::REQUEST);
+                    self.status.update(|status| status.sender_error = None);
+                    let told = tokio::time::timeout(LOOK_AFTER, self.wake.notified());
+                    // Told or not, the ledger says what there is to send.
+                    let _ = stop.run_until_cancelled(told).await;
+                }
+                Err(error) => {
+                    let text = Chain(&error).to_string();
+                    tracing::error!(error = text, "sending notices has failed, trying again");
+                    self.status.update(|status| status.sender_error = Some(text));
+                    // What the stream has of those not confirmed is looked up before the next try.
+                    standing = None;
+                    let delay = delays.next().unwrap_or(RetryDelay::REQUEST.max());
+                    stop.run_until_cancelled(tokio::time::sleep(delay)).await;
+                }
+            }
+        }
+        // The projector has stopped before: what it wrote last is sent now if the server answers.
+        if let Err(error) = self.turn(&mut standing).await {
+            tracing::warn!(error = %Chain(&error), "some notices stay in the ledger until the next start");
+        }
+    }
+
+    /// Sends all there is.
+    async fn turn(&self, standing: &mut Option<Standing>) -> Result<(), SendError> {
+        let standing = match standing {
+            Some(standing) => standing,
+            None => standing.insert(self.stand().await?),
+        };
+        loop {
+            let rows = self.ledger.unsent(standing.sent, AT_ONCE).await?;
+            if rows.is_empty() {
+                // Nothing was left behind that could be in it.
+                standing.already = HashSet::new();
+                return self.mark(standing).await;
+            }
+            let sent = self.send(standing, rows).await;
+            if sent.is_err() || standing.marked_at.elapsed() > MARK_AFTER {
+                self.mark(standing).await?;
+            }
+            sent?;
+        }
+    }
+
+    /// Notes in the ledger what is sent.
+    async fn mark(&self, standing: &mut Standing) -> Result<(), SendError> {
+        if standing.sent > standing.marked {
+            self.ledger.mark_sent(standing.sent, clock::now()).await?;
+            standing.marked = standing.sent;
+        }
+        standing.marked_at = Instant::now();
+        Ok(())
+    }
+
+    /// Where the sender before this one has stopped, by its own marks and by what the stream holds.
+    async fn stand(&self) -> Result<Standing, SendError> {
+        let sent = self.ledger.sent().await?;
+        let oldest = self.ledger.unsent(sent, 1).await?;
+        let already = match oldest.first() {
+            // A notice is stored after its event, by the clock of the same server or one near it.
+            Some(row) => sent_since(&self.conn, before(UtcTime::from_micros(row.created_us))).await?,
+            None => HashSet::new(),
+        };
+        if !already.is_empty() {
+            tracing::info!(notices = already.len(), "found notices that were sent and not marked");
+        }
+        Ok(Standing { sent, marked: sent, marked_at: Instant::now(), already })
+    }
+
+    /// Sends `rows`, in order; what is confirmed without a gap is sent.
+    async fn send(&self, standing: &mut Standing, rows: Vec<notice::Model>) -> Result<(), SendError> {
+        let places: Vec<i64> = rows.iter().map(|row| row.pos).collect();
+        // The row's place in `rows` of each notice that is to be sent.
+        let mut wanted = Vec::with_capacity(rows.len());
+        let mut outgoing = Vec::with_capacity(rows.len());
+        for (nth, row) in rows.into_iter().enumerate() {
+            match outgoing_of(row) {
+                Ok(notice) if standing.already.contains(&notice.notice_id) => {}
+                Ok(notice) => {
+                    wanted.push(nth);
+                    outgoing.push(notice);
+                }
+                Err(pos) => {
+                    tracing::error!(seq = pos, "a notice in the ledger is damaged and cannot be sent");
+                }
+            }
+        }
+        let confirmed = send(&self.conn, &outgoing).await.min(outgoing.len());
+        // Up to the first that is not confirmed, all are.
+        let done = wanted.get(confirmed).copied().unwrap_or(places.len());
+        if let Some(last) = done.checked_sub(1).map(|last| places[last]) {
+            standing.sent = last;
+        }
+        self.status.update(|status| status.notices_sent += confirmed as u64);
+        match outgoing.len() - confirmed {
+            0 => Ok(()),
+            unconfirmed => Err(SendError::Unconfirmed { unconfirmed, total: outgoing.len() }),
+        }
+    }
+}
+
+fn outgoing_of(row: notice::Model) -> Result<Outgoing, i64> {
+    let (Ok(notice_id), Ok(session_id)) = (NoticeId::new(&row.notice_id), SessionId::new(&row.session_id))
+    else {
+        return Err(row.pos);
+    };
+    Ok(Outgoing { notice_id, session_id, body: Bytes::from(row.body) })
+}
+
+fn before(time: UtcTime) -> UtcTime {
+    let skew = i64::try_from(SKEW.as_micros()).unwrap_or(i64::MAX);
+    UtcTime::from_micros(time.as_micros().saturating_sub(skew))
+}

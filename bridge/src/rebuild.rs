@@ -1,0 +1,349 @@
+//! The ledger once more, from the log: to compare it with the one there is, or to replace it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use vp_nats::clock;
+use vp_nats::connect::Connection;
+use vp_nats::notices::{NoticeError, sent_since};
+use vp_nats::reader::{Reader, ReaderError, Start, StreamIdentity, identity};
+use vp_nats::topology::MISSIONS;
+use vp_shared::ids::NoticeId;
+use vp_shared::lane::Lanes;
+use vp_shared::time::UtcTime;
+
+pub use crate::ledger::TableReport;
+
+use crate::batch::Batch;
+use crate::ledger::{Committed, Cursor, Ledger, LedgerError, LedgerLock, Location, Place, Texts, compare};
+use crate::live::{Cache, CacheLimits};
+use crate::project::Names;
+
+/// How many messages a transaction holds.
+const BATCH: usize = 2_000;
+/// How long the log may keep silent before a rebuild gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many notices are looked at a time.
+const NOTICES_AT_ONCE: u64 = 1_000;
+
+/// Why the ledger was not rebuilt or compared. The ledger there is has not been touched.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The database.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The log could not be read.
+    #[error("could not read the log for a rebuild")]
+    Log(#[from] ReaderError),
+    /// The notices that are already sent could not be read.
+    #[error("could not read which notices are sent already")]
+    Notices(#[from] NoticeError),
+    /// The log does not hold everything that the ledger has.
+    #[error(
+        "a rebuild would lose what the log no longer holds, {missions} missions: move the ledger file away first \
+             if they may go"
+    )]
+    WouldLose {
+        /// How many missions began before the log does.
+        missions: u64,
+    },
+    /// The log fell silent before its end.
+    #[error("the log gave nothing for {} s at sequence {seq} of {until}: try again", PATIENCE.as_secs())]
+    Silent {
+        /// The last sequence it gave.
+        seq: u64,
+        /// The last one wanted.
+        until: u64,
+    },
+    /// A file could not be moved or removed.
+    #[error("could not {what} `{}`", path.display())]
+    File {
+        /// What was attempted.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What a rebuild found or did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The stream sequence up to which the log was projected.
+    pub cursor: u64,
+    /// The ledger's tables.
+    pub tables: Vec<TableReport>,
+    /// True when the ledger was replaced.
+    pub replaced: bool,
+    /// How many notices wait to be sent; those that sessions have already are not among them.
+    pub notices_unsent: u64,
+    /// The first sequence the log still holds, when it does not hold everything that the ledger has; only what it
+    /// holds in full was compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_begins_at: Option<u64>,
+}
+
+impl Report {
+    /// True when every table of the ledger is what the log says.
+    pub fn is_equal(&self) -> bool {
+        self.tables.iter().all(|table| table.equal)
+    }
+}
+
+/// Projects the whole log into a fresh database beside the ledger. With `check` the two are compared and nothing is
+/// changed, also while a bridge runs; else the fresh one takes the ledger's place, which no bridge may hold.
+///
+/// A crash leaves the ledger as it was, and a file named `*.rebuild` that the next run removes.
+///
+/// # Errors
+/// [`RebuildError`].
+pub async fn rebuild(
+    conn: &Connection,
+    ledger: &str,
+    lanes: &Lanes,
+    check: bool,
+) -> Result<Report, RebuildError> {
+    let location = Location::parse(ledger)?;
+    if check && !location.path().exists() {
+        let (path, why) = (location.path().to_owned(), "there is no such file".to_owned());
+        return Err(LedgerError::NotALedger { path, why }.into());
+    }
+    let scratch = Scratch::take(location.path())?;
+    let stream = identity(conn, MISSIONS).await?;
+    let names = Names::of(lanes);
+    let report = if check {
+        check_against(conn, &location, &scratch, &stream, &names).await
+    } else {
+        replace(conn, &location, &scratch, &stream, &names).await
+    };
+    scratch.remove()?;
+    report
+}
+
+async fn check_against(
+    conn: &Connection,
+    location: &Location,
+    scratch: &Scratch,
+    stream: &StreamIdentity,
+    names: &Names,
+) -> Result<Report, RebuildError> {
+    let ledger = Ledger::open_unlocked(location).await?;
+    let (snapshot, cursors) = ledger.snapshot().await?;
+    let place = place_in(&cursors, stream);
+    let fresh = Ledger::open_unlocked(&scratch.location()).await?;
+    let end = project(conn, &fresh, Cursor { seq: 0, event_at: None, ..place }, place.seq, names).await?;
+    let old = snapshot.born_before(Place::new(place.epoch, stream.first_seq)).await?;
+    let floor = Place::new(place.epoch, if old > 0 { stream.first_seq } else { 0 });
+    let (wanted, _) = fresh.snapshot().await?;
+    let tables = compare(&wanted, Some(&snapshot), floor.pos()).await?;
+    drop((wanted, snapshot));
+    let report = Report {
+        cursor: end.seq.max(place.seq),
+        tables,
+        replaced: false,
+        notices_unsent: ledger.unsent_total().await?,
+        log_begins_at: (floor.seq > 0).then_some(floor.seq),
+    };
+    fresh.close().await;
+    ledger.close().await;
+    Ok(report)
+}
+
+async fn replace(
+    conn: &Connection,
+    location: &Location,
+    scratch: &Scratch,
+    stream: &StreamIdentity,
+    names: &Names,
+) -> Result<Report, RebuildError> {
+    // Held to the end: no bridge may begin on a file that is about to go.
+    let _lock = LedgerLock::take(location.path())?;
+    let before = Before::of(location, stream).await?;
+    let fresh = Ledger::open_unlocked(&scratch.location()).await?;
+    let start = Cursor { seq: 0, event_at: None, ..before.place };
+    let end = project(conn, &fresh, start, stream.last_seq, names).await?;
+    mark_sent(conn, &fresh, before.sent).await?;
+    let (wanted, _) = fresh.snapshot().await?;
+    let tables = compare(&wanted, None, 0).await?;
+    drop(wanted);
+    let notices_unsent = fresh.unsent_total().await?;
+    fresh.close().await;
+    scratch.swap_in(location.path())?;
+    Ok(Report { cursor: end.seq, tables, replaced: true, notices_unsent, log_begins_at: None })
+}
+
+/// What must outlive a ledger that is replaced.
+struct Before {
+    place: Cursor,
+    /// How far its notices are sent.
+    sent: i64,
+}
+
+impl Before {
+    async fn of(location: &Location, stream: &StreamIdentity) -> Result<Self, RebuildError> {
+        let nothing = Self { place: place_in(&[], stream), sent: 0 };
+        if !location.path().exists() {
+            return Ok(nothing);
+        }
+        let ledger = Ledger::open_unlocked(location).await?;
+        let found = Self::read(&ledger, stream).await;
+        ledger.close().await;
+        match found {
+            Err(RebuildError::Ledger(error @ LedgerError::Database { .. })) => {
+                let error = vp_shared::error::Chain(&error).to_string();
+                tracing::warn!(error, "the ledger is damaged, taking nothing over from it");
+                Ok(nothing)
+            }
+            found => found,
+        }
+    }
+
+    async fn read(ledger: &Ledger, stream: &StreamIdentity) -> Result<Self, RebuildError> {
+        let (snapshot, cursors) = ledger.snapshot().await?;
+        let known = cursors.iter().any(|cursor| cursor.created_at == stream.created_at);
+        let place = place_in(&cursors, stream);
+        let missions = snapshot.born_before(Place::new(place.epoch, stream.first_seq)).await?;
+        if missions > 0 {
+            return Err(RebuildError::WouldLose { missions });
+        }
+        // The places of another stream's notices say nothing here.
+        let sent = if known { ledger.sent().await? } else { 0 };
+        Ok(Self { place, sent })
+    }
+}
+
+/// Where a ledger with these cursors stands in the stream as it is now.
+fn place_in(cursors: &[Cursor], stream: &StreamIdentity) -> Cursor {
+    let known = cursors.iter().find(|cursor| cursor.created_at == stream.created_at).copied();
+    known.unwrap_or(Cursor {
+        created_at: stream.created_at,
+        epoch: cursors.last().map_or(0, |last| last.epoch + 1),
+        seq: 0,
+        event_at: None,
+    })
+}
+
+/// Projects the log from `cursor` up to sequence `until`.
+async fn project(
+    conn: &Connection,
+    ledger: &Ledger,
+    mut cursor: Cursor,
+    until: u64,
+    names: &Names,
+) -> Result<Cursor, RebuildError> {
+    ledger.add_cursor(cursor).await?;
+    if until == 0 {
+        return Ok(cursor);
+    }
+    let (mut cache, mut texts) = (Cache::new(CacheLimits::default()), Texts::default());
+    let mut reader = Reader::open(conn, MISSIONS, &[], Start::After(cursor.seq)).await?;
+    // The last sequences may be those of timers, which vanish when they fire: what waits says whether anything is left.
+    while cursor.seq < until && reader.pending() > 0 {
+        let mut records = reader.next_batch(BATCH, PATIENCE).await?;
+        if records.is_empty() {
+            return Err(RebuildError::Silent { seq: cursor.seq, until });
+        }
+        let beyond = records.last().is_some_and(|record| record.seq > until);
+        records.retain(|record| record.seq <= until);
+        let batch = Batch::decode(records);
+        for live in ledger.load(&batch.missing(&cache), cursor.epoch).await? {
+            cache.put(live);
+        }
+        let changes = batch.project(cursor, &mut cache, names);
+        let to = changes.to;
+        if ledger.commit(changes, &mut texts).await? == Committed::Lost {
+            // Nobody else knows the file.
+            return Err(RebuildError::Silent { seq: cursor.seq, until });
+        }
+        cursor = to;
+        if beyond {
+            break;
+        }
+    }
+    Ok(cursor)
+}
+
+/// Marks what sessions have been told already: up to `sent`, and on from there as long as the stream has it.
+async fn mark_sent(conn: &Connection, ledger: &Ledger, mut sent: i64) -> Result<(), RebuildError> {
+    let in_stream = sent_since(conn, UtcTime::from_micros(0)).await?;
+    'all: loop {
+        let rows = ledger.unsent(sent, NOTICES_AT_ONCE).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            if !NoticeId::new(&row.notice_id).is_ok_and(|notice_id| in_stream.contains(&notice_id)) {
+                break 'all;
+            }
+            sent = row.pos;
+        }
+    }
+    if sent > 0 {
+        ledger.mark_sent(sent, clock::now()).await?;
+    }
+    Ok(())
+}
+
+/// The file in which a ledger is rebuilt.
+struct Scratch {
+    path: PathBuf,
+    /// So that two rebuilds at a time do not share it.
+    lock: LedgerLock,
+}
+
+impl Scratch {
+    fn take(ledger: &Path) -> Result<Self, RebuildError> {
+        let path = with_ending(ledger, ".rebuild");
+        let scratch = Self { lock: LedgerLock::take(&path)?, path };
+        scratch.clear()?;
+        Ok(scratch)
+    }
+
+    fn location(&self) -> Location {
+        Location::Sqlite(self.path.clone())
+    }
+
+    /// Takes the ledger's place in one step. What the old one had not worked in goes with it.
+    fn swap_in(&self, ledger: &Path) -> Result<(), RebuildError> {
+        for ending in ["-wal", "-shm"] {
+            remove(&with_ending(ledger, ending))?;
+        }
+        std::fs::rename(&self.path, ledger).map_err(|source| RebuildError::File {
+            what: "put the rebuilt ledger in the place of",
+            path: ledger.to_owned(),
+            source,
+        })
+    }
+
+    fn clear(&self) -> Result<(), RebuildError> {
+        for ending in ["", "-wal", "-shm"] {
+            remove(&with_ending(&self.path, ending))?;
+        }
+        Ok(())
+    }
+
+    fn remove(self) -> Result<(), RebuildError> {
+        self.clear()?;
+        let lock = with_ending(&self.path, ".lock");
+        drop(self.lock);
+        remove(&lock)
+    }
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(ending);
+    PathBuf::from(path)
+}
+
+fn remove(path: &Path) -> Result<(), RebuildError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(RebuildError::File { what: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,136 @@
+//! The ledger over NATS: nobody else opens the database.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+use vp_nats::connect::Connection;
+use vp_nats::reader::identity;
+use vp_nats::service::{EndpointSpec, Service, ServiceError, ServiceRequest, ServiceSpec};
+use vp_nats::subject;
+use vp_nats::topology::MISSIONS;
+use vp_shared::api::{
+    Answer, ErrorCode, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerQuestion, LedgerStatus,
+    ToolError, parse,
+};
+use vp_shared::error::Chain;
+
+use crate::ledger::{Ledger, LedgerError};
+
+/// The service's name.
+pub const SERVICE: &str = "vp-ledger";
+/// How many questions are answered at a time.
+const AT_ONCE: usize = 64;
+/// How long a question may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers questions.
+#[derive(Debug, Clone)]
+pub(crate) struct Clerk {
+    pub(crate) conn: Connection,
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+/// Begins to answer.
+///
+/// # Errors
+/// [`ServiceError`].
+pub(crate) async fn serve(clerk: Clerk) -> Result<Service, ServiceError> {
+    let endpoints = LedgerQuestion::ALL.into_iter().map(|question| EndpointSpec {
+        name: question.name().to_owned(),
+        subject: subject::ledger(question),
+        metadata: HashMap::new(),
+    });
+    let spec = ServiceSpec {
+        name: SERVICE.to_owned(),
+        description: "answers what the ledger knows of missions".to_owned(),
+        endpoints: endpoints.collect(),
+        max_in_flight: AT_ONCE,
+    };
+    let conn = clerk.conn.clone();
+    Service::start(&conn, spec, move |request| {
+        let clerk = clerk.clone();
+        async move { clerk.answer(&request).await }
+    })
+    .await
+}
+
+impl Clerk {
+    async fn answer(&self, request: &ServiceRequest) -> Vec<u8> {
+        match LedgerQuestion::from_name(&request.endpoint) {
+            Some(LedgerQuestion::GetMission) => in_time(self.get(&request.body)).await,
+            Some(LedgerQuestion::ListMissions) => in_time(self.list(&request.body)).await,
+            Some(LedgerQuestion::Status) => in_time(self.status(&request.body)).await,
+            None => {
+                let what = format!("there is no question `{}`", request.endpoint);
+                Answer::<()>(Err(ToolError::new(ErrorCode::ValidationError, what))).to_json()
+            }
+        }
+    }
+
+    async fn get(&self, body: &[u8]) -> Result<LedgerMission, ToolError> {
+        let LedgerGet { mission_id } = parse(body)?;
+        match self.ledger.mission(&mission_id).await.map_err(|error| unavailable(&error))? {
+            Some(mission) => Ok(mission),
+            None => {
+                let what = format!("the ledger has no mission {mission_id}");
+                Err(ToolError::new(ErrorCode::NotFound, what).about(&mission_id))
+            }
+        }
+    }
+
+    async fn list(&self, body: &[u8]) -> Result<LedgerPage, ToolError> {
+        let wanted: LedgerList = parse(body)?;
+        if !(1..=500).contains(&wanted.limit) {
+            return Err(ToolError::field("limit", "want 1 to 500"));
+        }
+        self.ledger.list(&wanted).await.map_err(|error| unavailable(&error))
+    }
+
+    async fn status(&self, body: &[u8]) -> Result<LedgerStatus, ToolError> {
+        /// Nothing is asked beside the question itself.
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Empty {}
+        let Empty {} = parse(body)?;
+        let stream = identity(&self.conn, MISSIONS)
+            .await
+            .map_err(|error| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string()))?;
+        self.status_of(stream.last_seq, stream.created_at).await.map_err(|error| unavailable(&error))
+    }
+
+    async fn status_of(
+        &self,
+        stream_last: u64,
+        created_at: vp_shared::time::UtcTime,
+    ) -> Result<LedgerStatus, LedgerError> {
+        let cursors = self.ledger.cursors().await?;
+        let cursor = cursors.iter().find(|cursor| cursor.created_at == created_at);
+        let (anomalies_total, anomalies) = self.ledger.anomalies().await?;
+        Ok(LedgerStatus {
+            cursor: cursor.map_or(0, |cursor| cursor.seq),
+            stream_last,
+            projected_at: cursor.and_then(|cursor| cursor.event_at),
+            missions: self.ledger.counts().await?,
+            notices_pending: self.ledger.unsent_total().await?,
+            anomalies_total,
+            anomalies,
+        })
+    }
+}
+
+async fn in_time<T: Serialize>(answer: impl Future<Output = Result<T, ToolError>>) -> Vec<u8> {
+    let late = || {
+        let what = format!("the ledger had no answer within {} s", PATIENCE.as_secs());
+        Err(ToolError::new(ErrorCode::LedgerUnavailable, what))
+    };
+    Answer(timeout(PATIENCE, answer).await.unwrap_or_else(|_| late())).to_json()
+}
+
+fn unavailable(error: &LedgerError) -> ToolError {
+    let text = Chain(error).to_string();
+    tracing::error!(error = text, "the ledger could not be read");
+    ToolError::new(ErrorCode::LedgerUnavailable, text)
+}
