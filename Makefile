@@ -43,8 +43,8 @@ lint: ## check format and lints, as CI does
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-bench: setup ## measure dispatch to start, and throughput
-	@$(SERVER) && export VP_NATS_SERVER && exec $(CARGO) bench --locked --workspace
+bench: setup ## measure throughput and latency of this system on this machine
+	@$(SERVER) && export VP_NATS_SERVER && exec $(CARGO) run --release --locked --bin vp -- bench
 
 clean-tools: ## remove what setup fetched
 	rm -rf .tools

@@ -65,7 +65,11 @@ impl Quantiles {
             let of_round = |samples: &Vec<Duration>| {
                 let mut ms: Vec<f64> = samples.iter().map(|sample| sample.as_secs_f64() * 1000.0).collect();
                 ms.sort_by(f64::total_cmp);
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    clippy::cast_precision_loss
+                )]
                 let index = ((ms.len() as f64 * share).ceil() as usize).saturating_sub(1);
                 ms.get(index).copied().unwrap_or(f64::NAN)
             };
@@ -112,13 +116,15 @@ pub async fn run(context: &Context, args: Bench) -> Result<Exit, Failed> {
     }
     let world = World::start(&context.settings, &args.sync).await?;
     let measured = measure(&world, &args).await;
-    let idle = match (&measured, args.idle_seconds) {
-        (Ok(_), 1..) => Some(idle::measure(&world, Duration::from_secs(args.idle_seconds)).await),
-        _ => None,
-    };
     world.stop().await;
     let mut report = measured?;
-    report.idle = idle.transpose()?;
+    if args.idle_seconds > 0 {
+        // A fresh one, with nothing to catch up with.
+        let world = World::start(&context.settings, &args.sync).await?;
+        let idle = idle::measure(&world, Duration::from_secs(args.idle_seconds)).await;
+        world.stop().await;
+        report.idle = Some(idle?);
+    }
     print(&report, context.format)?;
     Ok(Exit::Ok)
 }
@@ -149,7 +155,10 @@ async fn measure(world: &World, args: &Bench) -> Result<Report, Failed> {
         durability: world.durability().to_owned(),
         missions: args.missions,
         rounds: args.rounds,
-        dispatch_per_s: DispatchRates { sequential: Figure::of(sequential), in_flight_64: Figure::of(in_flight) },
+        dispatch_per_s: DispatchRates {
+            sequential: Figure::of(sequential),
+            in_flight_64: Figure::of(in_flight),
+        },
         end_to_end_per_s: Figure::of(end_to_end),
         raw_ceiling_per_s: Figure::of(raw),
         dispatch_to_start_ms: Quantiles::of(&starts),
@@ -191,7 +200,10 @@ fn print(report: &Report, format: Format) -> Result<(), Failed> {
         rows.push(plain("idle bridge, MiB resident", idle.bridge_rss_mib));
         rows.push(plain("idle worker and bridge, CPU s in 30 s", idle.cpu_seconds_30s));
     }
-    say(format!("durability: sync {}; {} missions a round, {} rounds", report.durability, report.missions, report.rounds));
+    say(format!(
+        "durability: sync {}; {} missions a round, {} rounds",
+        report.durability, report.missions, report.rounds
+    ));
     table(&["WHAT", "MEDIAN", "RANGE"], rows)
 }
 

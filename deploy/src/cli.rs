@@ -36,10 +36,24 @@ pub struct Cli {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Global {
     /// A configuration file, over /etc/vp/vp.toml and the user's
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "VP_CONFIG",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     config: Option<PathBuf>,
     /// Where `vp up` keeps everything: the managed nats-server's store, the ledger, workspaces
-    #[arg(long, global = true, value_name = "DIR", env = "VP_DATA_DIR", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "VP_DATA_DIR",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     data_dir: Option<PathBuf>,
     /// An existing nats-server, instead of the managed one of the data dir
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
@@ -156,8 +170,14 @@ fn configured(command: Command, global: &Global) -> Result<Exit, Failed> {
     if let Command::Config(command) = &command {
         return config(command, global);
     }
-    let settings = Settings::load(&global.layers()?).map_err(|error| Failed::from_error(Exit::Config, &error))?;
-    crate::logging::init(&settings.log).map_err(|error| Failed::from_error(Exit::Config, &error))?;
+    let settings =
+        Settings::load(&global.layers()?).map_err(|error| Failed::from_error(Exit::Config, &error))?;
+    let mut log = settings.log.clone();
+    if !command.serves() {
+        // Whoever asked a question wants the answer; VP_LOG says more.
+        "warn".clone_into(&mut log.filter);
+    }
+    crate::logging::init(&log).map_err(|error| Failed::from_error(Exit::Config, &error))?;
     let context = Context { settings, format: global.output };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -170,13 +190,21 @@ fn configured(command: Command, global: &Global) -> Result<Exit, Failed> {
 }
 
 impl Command {
+    /// True for what runs until it is told to stop.
+    fn serves(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Worker(_) | Self::Bridge | Self::Dispatcher)
+    }
+
     /// A client needs one thread; what serves uses what there is, within reason.
     fn threads(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         match self {
-            Self::Up(_) | Self::Demo(_) | Self::Bench(_) | Self::Worker(_) | Self::Bridge | Self::Dispatcher => {
-                cores.clamp(2, 8)
-            }
+            Self::Up(_)
+            | Self::Demo(_)
+            | Self::Bench(_)
+            | Self::Worker(_)
+            | Self::Bridge
+            | Self::Dispatcher => cores.clamp(2, 8),
             _ => 1,
         }
     }
@@ -200,7 +228,7 @@ async fn run(command: Command, context: Context) -> Result<Exit, Failed> {
         Command::Lanes(args) => lanes::run(&context, args).await,
         Command::Ledger(command) => ledger::run(&context, command).await,
         Command::Doctor => doctor::run(&context).await,
-        Command::Bench(args) => crate::bench::run(&context, args).await,
+        Command::Bench(args) => Box::pin(crate::bench::run(&context, args)).await,
         // Carried out before a runtime exists.
         Command::Config(_) | Command::Completions { .. } | Command::Keeper => Ok(Exit::Ok),
     }

@@ -1,10 +1,10 @@
 //! Configuration: one validated [`Settings`], and for each key where its value came from.
 //!
 //! - [`env`](mod@env): every environment variable that means something here.
-//! - [`Sources`]: the places that are read. [`load`]: reads them all, merges, checks.
+//! - [`Layers`]: the places that are read. [`load`]: reads them all, merges, checks.
 //! - [`Settings`]: the values; how to turn them into what the other crates take is in its methods.
 //! - [`ConfigError`]: all that is wrong, at once. [`Shown`]: one line of `vp config show`.
-//! - [`default_worker_id`], [`kept_suffix`]: a worker's name. [`write_lane_scripts`]: the example lanes.
+//! - [`default_worker_id`]: a worker's name, where the user gives none.
 //!
 //! The order, later wins: built-in defaults, `/etc/vp/vp.toml`, the user's file, the `--config` file, the nats
 //! tool's variables, `VP_*`, flags. Each place is checked by itself, so a mistake is found even where a later
@@ -17,22 +17,22 @@ mod lanes;
 mod layer;
 mod origin;
 mod problem;
+mod resolve;
 mod schema;
-mod scripts;
 mod settings;
 mod shown;
 mod sources;
 
-pub use identity::{default_worker_id, kept_suffix};
+pub use identity::default_worker_id;
 pub use origin::Origin;
 pub use problem::{ConfigError, Problem};
-pub use scripts::{LANE_SCRIPTS, write_lane_scripts};
+pub use resolve::default_data_dir;
 pub use settings::{
-    BridgeSettings, DispatcherSettings, LogFormat, LogSettings, NatsSettings, ServerSettings, Settings,
-    WorkerSettings,
+    BridgeSettings, DispatcherSettings, LogFormat, LogSettings, NatsSettings, ServerSettings, ServerUrl,
+    Settings, WorkerSettings,
 };
 pub use shown::Shown;
-pub use sources::{Flag, SYSTEM_FILE, Sources};
+pub use sources::{Layers, SYSTEM_FILE};
 
 use std::path::PathBuf;
 
@@ -63,13 +63,13 @@ pub fn keys() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// [`ConfigError`] with everything that is wrong in any of them.
-pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+pub fn load(sources: &Layers) -> Result<Loaded, ConfigError> {
     let (layers, files, mut problems) = sources.read();
     let mut merged = match merge(layers) {
         Ok(merged) => merged,
         Err(error) => return Err(ConfigError { problems: vec![Problem::general(error.to_string())] }),
     };
-    problems.extend(convert::fill_derived(&mut merged, sources));
+    problems.extend(resolve::fill_derived(&mut merged, sources));
     let (profiles, lane_problems) = lanes::profiles(&merged);
     problems.extend(lane_problems);
     // With a value left out, a check across values would complain about what was not written.
@@ -77,7 +77,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         return Err(ConfigError { problems });
     }
     let shown = shown::all(&merged, &profiles);
-    let settings = convert::settings(merged, profiles, sources)?;
+    let settings = resolve::settings(merged, profiles, sources)?;
     Ok(Loaded { settings, shown, files })
 }
 

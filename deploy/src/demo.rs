@@ -38,12 +38,15 @@ pub struct Demo {
 }
 
 const SESSION: &str = "demo";
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// What is delegated: lane and objective.
 const MISSIONS: [(&str, &str); 2] = [
     ("vp.general.primary", "Report on the repository: languages, sizes, history, authors, open TODOs"),
-    ("vp.coder.primary", "Format and check the repository in a clone of your own; hand over a patch that applies"),
+    (
+        "vp.coder.primary",
+        "Format and check the repository in a clone of your own; hand over a patch that applies",
+    ),
 ];
 
 /// `vp demo`.
@@ -82,14 +85,19 @@ fn repository(asked: Option<&Path>) -> Result<PathBuf, Failed> {
     })
 }
 
-async fn show(system: &System, settings: &crate::config::Settings, repo: &Path) -> Result<Vec<Notice>, Failed> {
+async fn show(
+    system: &System,
+    settings: &crate::config::Settings,
+    repo: &Path,
+) -> Result<Vec<Notice>, Failed> {
     let conn = system.connect("vp-demo").await?;
     let dispatcher = link::dispatcher(settings, &conn);
     let session = SessionId::new(SESSION).map_err(|error| Failed::from_error(Exit::Failure, &error))?;
     let caller = Caller::session(session.clone());
     let unavailable = |error| Failed::from_error(Exit::Unavailable, &error);
-    let mut log =
-        Reader::open(&conn, topology::MISSIONS, &[subject::ALL_MISSIONS.into()], Start::New).await.map_err(unavailable)?;
+    let mut log = Reader::open(&conn, topology::MISSIONS, &[subject::ALL_MISSIONS.into()], Start::New)
+        .await
+        .map_err(unavailable)?;
 
     say(format!("session `{SESSION}` delegates {} missions:", MISSIONS.len()));
     let mut missions = Vec::new();
@@ -144,7 +152,10 @@ async fn follow(log: &mut Reader, missions: &[MissionId]) -> Result<Times, Faile
     let until = Instant::now() + DEADLINE;
     while times.ended.len() < missions.len() {
         if Instant::now() > until {
-            return Err(Failed::new(Exit::TimedOut, format!("the missions did not end within {} s", DEADLINE.as_secs())));
+            return Err(Failed::new(
+                Exit::TimedOut,
+                format!("the missions did not end within {} s", DEADLINE.as_secs()),
+            ));
         }
         let records = log
             .next_batch(64, Duration::from_secs(1))
@@ -194,7 +205,7 @@ async fn show_product(dispatcher: &Dispatcher, mission: &MissionId) -> Result<()
         max_files: 1,
         max_bytes: 1500,
     };
-    let ResultArtifacts { artifacts, .. } = dispatcher.read_result_artifacts(input).await?;
+    let ResultArtifacts { artifacts, .. } = dispatcher.read_artifacts(input).await?;
     for artifact in artifacts {
         let cut = if artifact.excerpt_truncated { ", the beginning" } else { "" };
         line(format!("--- {} ({} bytes{cut})", artifact.path, artifact.bytes))?;
@@ -204,7 +215,8 @@ async fn show_product(dispatcher: &Dispatcher, mission: &MissionId) -> Result<()
 }
 
 fn show_times(times: &Times, told: &[(Notice, UtcTime)]) -> Result<(), Failed> {
-    let of = |list: &[(MissionId, UtcTime)], id: &MissionId| list.iter().find(|(m, _)| m == id).map(|(_, t)| *t);
+    let of =
+        |list: &[(MissionId, UtcTime)], id: &MissionId| list.iter().find(|(m, _)| m == id).map(|(_, t)| *t);
     let between = |from: Option<UtcTime>, to: Option<UtcTime>| match (from, to) {
         (Some(from), Some(to)) => format!("{:.1} ms", to.since(from).as_secs_f64() * 1000.0),
         _ => "unknown".into(),

@@ -4,10 +4,8 @@ use std::path::Path;
 
 use crate::exit::{Exit, Failed};
 
-const FILES: [(&str, &str); 2] = [
-    ("report.sh", include_str!("../lanes/report.sh")),
-    ("coder.sh", include_str!("../lanes/coder.sh")),
-];
+const FILES: [(&str, &str); 2] =
+    [("report.sh", include_str!("../lanes/report.sh")), ("coder.sh", include_str!("../lanes/coder.sh"))];
 
 /// Writes the scripts to `<data_dir>/lanes/`, replacing older ones in one step each.
 pub fn write(data_dir: &Path) -> Result<(), Failed> {
@@ -23,7 +21,9 @@ pub fn write(data_dir: &Path) -> Result<(), Failed> {
             continue;
         }
         let fresh = dir.join(format!(".{name}.{}", std::process::id()));
-        std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, &path)).map_err(|error| wrap(&path, &error))?;
+        std::fs::write(&fresh, text)
+            .and_then(|()| std::fs::rename(&fresh, &path))
+            .map_err(|error| wrap(&path, &error))?;
     }
     Ok(())
 }

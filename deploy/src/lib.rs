@@ -4,14 +4,15 @@
 //! - [`system`]: the whole system in one process. [`link`]: from the configuration to a connection and the tools.
 //! - [`demo`], [`bench`]: the main job to look at, and measured.
 //! - [`exit`]: exit codes. [`shutdown`]: signals. [`logging`]: logs, on stderr.
+#![allow(unreachable_pub, reason = "a binary's library: its modules are its interface to itself")]
 
-pub mod bench;
+mod bench;
 pub mod cli;
 pub mod config;
-pub mod demo;
-pub mod exit;
+mod demo;
+mod exit;
 mod lane_files;
-pub mod link;
+mod link;
 pub mod logging;
-pub mod shutdown;
-pub mod system;
+mod shutdown;
+mod system;

@@ -37,8 +37,7 @@ pub enum LogError {
 /// [`LogError`].
 pub fn init(settings: &LogSettings) -> Result<(), LogError> {
     let variable = |name: &str| std::env::var(name).ok();
-    let (source_name, text) =
-        chosen_filter(variable(env::VP_LOG), variable(env::RUST_LOG), &settings.filter);
+    let (source_name, text) = chosen_filter(variable(env::VP_LOG), variable(env::RUST_LOG), &settings.filter);
     let filter = parse_filter(&text).map_err(|why| LogError::BadFilter { source_name, why })?;
     let terminal = io::stderr().is_terminal();
     let no_color = std::env::var_os(env::NO_COLOR);
@@ -68,7 +67,11 @@ fn parse_filter(text: &str) -> Result<EnvFilter, String> {
 }
 
 /// The first that is set, and where it came from; an empty variable is not set.
-fn chosen_filter(vp_log: Option<String>, rust_log: Option<String>, configured: &str) -> (&'static str, String) {
+fn chosen_filter(
+    vp_log: Option<String>,
+    rust_log: Option<String>,
+    configured: &str,
+) -> (&'static str, String) {
     let set = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     if let Some(text) = set(vp_log) {
         (env::VP_LOG, text)
@@ -89,4 +92,53 @@ fn is_json(format: LogFormat, terminal: bool) -> bool {
 
 fn is_coloured(terminal: bool, no_color: Option<&OsStr>) -> bool {
     terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vp_log_wins_over_rust_log_and_that_over_the_settings() {
+        let chosen = |vp_log: Option<&str>, rust_log: Option<&str>| {
+            chosen_filter(vp_log.map(str::to_owned), rust_log.map(str::to_owned), "info")
+        };
+        assert_eq!(chosen(Some("debug"), Some("warn")), (env::VP_LOG, "debug".to_owned()));
+        assert_eq!(chosen(Some(" "), Some("warn")), (env::RUST_LOG, "warn".to_owned()));
+        assert_eq!(chosen(None, Some("")), ("log.filter", "info".to_owned()));
+    }
+
+    #[test]
+    fn noisy_libraries_are_quiet_unless_they_are_named() {
+        let shown = |text: &str| parse_filter(text).unwrap().to_string();
+        assert!(shown("trace").contains("sqlx=warn"));
+        assert!(shown("info,sqlx=debug").contains("sqlx=debug"));
+        assert!(!shown("info,sqlx=debug").contains("sqlx=warn"));
+    }
+
+    #[test]
+    fn a_filter_that_is_none_is_refused() {
+        for bad in ["loud=loud", "a=b=c", "[x"] {
+            assert!(check_filter(bad).is_err(), "{bad:?}");
+        }
+        for good in ["info", "vp_worker=debug,warn", "", "off"] {
+            assert!(check_filter(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn people_get_text_and_machines_json() {
+        let json = |terminal| {
+            [LogFormat::Auto, LogFormat::Text, LogFormat::Json].map(|format| is_json(format, terminal))
+        };
+        assert_eq!(json(true), [false, false, true]);
+        assert_eq!(json(false), [true, false, true]);
+    }
+
+    #[test]
+    fn no_color_is_obeyed() {
+        assert!(is_coloured(true, None) && is_coloured(true, Some(OsStr::new(""))));
+        assert!(!is_coloured(true, Some(OsStr::new("1"))) && !is_coloured(false, None));
+    }
 }

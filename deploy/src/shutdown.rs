@@ -28,7 +28,8 @@ fn signals() -> &'static (CancellationToken, CancellationToken) {
                 Ok(mut stream) => {
                     tokio::spawn(async move {
                         while stream.recv().await.is_some() {
-                            let token = if count.fetch_add(1, Ordering::Relaxed) == 0 { &first } else { &second };
+                            let token =
+                                if count.fetch_add(1, Ordering::Relaxed) == 0 { &first } else { &second };
                             token.cancel();
                         }
                     });

@@ -3,19 +3,19 @@
 //! Started in this order and stopped in the other: workers drain first, the bridge projects and tells what they
 //! ended with, the server goes last.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture};
 use vp_bridge::{Bridge, BridgeConfig};
-use vp_dispatcher::service::ToolService;
 use vp_nats::connect::{ConnectConfig, Connection};
 use vp_nats::server::{ManagedServer, ServerConfig, Stopped};
+use vp_nats::service::Service;
 use vp_nats::topology;
 use vp_shared::ids::{VpId, WorkerId};
 use vp_worker::{KeeperCommand, Worker, WorkerConfig};
 
-use crate::config::{Settings, default_worker_id};
+use crate::config::Settings;
 use crate::exit::{Exit, Failed};
 use crate::{lane_files, link};
 
@@ -24,7 +24,7 @@ pub struct System {
     server: Option<ManagedServer>,
     target: ConnectConfig,
     bridge: Option<Bridge>,
-    service: Option<ToolService>,
+    service: Option<Service>,
     workers: Vec<Worker>,
 }
 
@@ -66,7 +66,7 @@ impl System {
         self.service = Some(start_service(&conn, settings).await?);
         for vp_id in settings.served_lanes() {
             let conn = self.connect("vp-worker").await?;
-            let worker_id = default_worker_id(&link::host(), vp_id.role());
+            let worker_id = settings.worker_id_of(&link::host(), vp_id.as_str().trim_start_matches("vp."));
             self.workers.push(start_worker(conn, settings, worker_id, &[vp_id]).await?);
         }
         Ok(())
@@ -80,11 +80,6 @@ impl System {
     /// Where its server is.
     pub fn url(&self) -> &str {
         &self.target.url
-    }
-
-    /// True when the server is a child of this process.
-    pub fn owns_server(&self) -> bool {
-        self.server.is_some()
     }
 
     /// Ends when an essential part has died, with the reason.
@@ -103,7 +98,7 @@ impl System {
             parts.push(Box::pin(async move { Failed::from_error(Exit::Failure, &bridge.failed().await) }));
         }
         for worker in &self.workers {
-            parts.push(Box::pin(async move { Failed::from_error(Exit::Failure, &worker.failed().await) }));
+            parts.push(Box::pin(async move { Failed::from_error(Exit::Failure, &*worker.failed().await) }));
         }
         if parts.is_empty() {
             return future::pending().await;
@@ -113,23 +108,7 @@ impl System {
 
     /// Stops everything in order: running attempts get `drain` to end, the rest is handed back.
     pub async fn stop(mut self, drain: Duration) {
-        let hurry = crate::shutdown::hurry();
-        for worker in &self.workers {
-            worker.drain();
-        }
-        let workers = std::mem::take(&mut self.workers);
-        let drained = future::join_all(workers.iter().map(Worker::stopped));
-        tokio::pin!(drained);
-        tokio::select! {
-            _ = &mut drained => {}
-            () = hurry_or(drain, &hurry) => {
-                tracing::info!("not waiting for running missions any longer: handing them back");
-                for worker in &workers {
-                    worker.drain();
-                }
-                drained.await;
-            }
-        }
+        drain_all(std::mem::take(&mut self.workers), drain).await;
         if let Some(service) = self.service.take() {
             service.stop().await;
         }
@@ -143,6 +122,21 @@ impl System {
             }
         }
     }
+}
+
+/// Lets running attempts end for so long; then, or when somebody hurries, the rest is handed back.
+async fn drain_all(workers: Vec<Worker>, drain: Duration) {
+    let hurry = crate::shutdown::hurry();
+    workers.iter().for_each(Worker::drain);
+    let drained = future::join_all(workers.iter().map(Worker::stopped));
+    tokio::pin!(drained);
+    tokio::select! {
+        _ = &mut drained => return,
+        () = hurry_or(drain, &hurry) => {}
+    }
+    tracing::info!("not waiting for running missions any longer: handing them back");
+    workers.iter().for_each(Worker::drain);
+    drained.await;
 }
 
 async fn hurry_or(drain: Duration, hurry: &tokio_util::sync::CancellationToken) {
@@ -171,8 +165,8 @@ pub async fn start_bridge(conn: Connection, settings: &Settings) -> Result<Bridg
 }
 
 /// Starts the dispatcher's micro service.
-pub async fn start_service(conn: &Connection, settings: &Settings) -> Result<ToolService, Failed> {
-    ToolService::start(link::dispatcher(settings, conn))
+pub async fn start_service(conn: &Connection, settings: &Settings) -> Result<Service, Failed> {
+    vp_dispatcher::service::serve(link::dispatcher(settings, conn))
         .await
         .map_err(|error| Failed::from_error(Exit::Unavailable, &error))
 }
@@ -185,22 +179,16 @@ pub async fn start_worker(
     lanes: &[VpId],
 ) -> Result<Worker, Failed> {
     let lanes = settings.lanes.iter().filter(|(vp_id, _)| lanes.contains(vp_id));
-    let config = WorkerConfig {
-        lanes: lanes.map(|(vp_id, lane)| (vp_id.clone(), lane.clone())).collect(),
-        drain_timeout: settings.worker.drain(),
-        ..WorkerConfig::new(worker_id, link::host(), settings.workspace_root(), keeper()?)
-    };
+    let lanes = lanes.map(|(vp_id, lane)| (vp_id.clone(), lane.clone())).collect();
+    let mut config = WorkerConfig::new(worker_id, link::host(), settings.workspace_root(), lanes, keeper()?);
+    config.drain_timeout = settings.worker.drain();
     Worker::start(conn, config).await.map_err(|error| Failed::from_error(Exit::Failure, &error))
 }
 
 /// This very program, as the owner of executors' process trees.
 fn keeper() -> Result<KeeperCommand, Failed> {
-    let program: PathBuf = std::env::current_exe()
-        .map_err(|error| Failed::new(Exit::Failure, format!("could not find this program's own path: {error}")))?;
+    let program: PathBuf = std::env::current_exe().map_err(|error| {
+        Failed::new(Exit::Failure, format!("could not find this program's own path: {error}"))
+    })?;
     Ok(KeeperCommand { program, args: vec!["keeper".into()] })
-}
-
-/// Where things of a data dir are said to be, for people.
-pub fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

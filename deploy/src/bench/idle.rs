@@ -34,7 +34,9 @@ pub async fn measure(world: &World, watched: Duration) -> Result<Idle, Failed> {
 }
 
 fn spawn(config: &std::path::Path, args: &[&str]) -> Result<Child, Failed> {
-    let wrap = |error: std::io::Error| Failed::new(Exit::Failure, format!("could not start `vp {}`: {error}", args[0]));
+    let wrap = |error: std::io::Error| {
+        Failed::new(Exit::Failure, format!("could not start `vp {}`: {error}", args[0]))
+    };
     Command::new(std::env::current_exe().map_err(wrap)?)
         .arg("--config")
         .arg(config)
@@ -51,7 +53,9 @@ fn spawn(config: &std::path::Path, args: &[&str]) -> Result<Child, Failed> {
 async fn settle(world: &World) -> Result<(), Failed> {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
-        let live = presence::list(&world.conn).await.map_err(|error| Failed::from_error(Exit::Unavailable, &error))?;
+        let live = presence::list(&world.conn)
+            .await
+            .map_err(|error| Failed::from_error(Exit::Unavailable, &error))?;
         if live.iter().any(|presence| presence.worker.worker_id.as_str() == "idle") {
             break;
         }
@@ -85,7 +89,8 @@ impl Usage {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|_| missing())?;
         // Behind the command's name, which may hold spaces: fields 14 and 15 are user and system ticks.
         let fields: Vec<&str> = stat.rsplit_once(')').ok_or_else(missing)?.1.split_whitespace().collect();
-        let tick = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).ok_or_else(missing);
+        let tick =
+            |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).ok_or_else(missing);
         let ticks = tick(11)? + tick(12)?;
         let per_second = rustix::param::clock_ticks_per_second();
         Ok(Self { rss_mib: kib as f64 / 1024.0, cpu_seconds: ticks as f64 / per_second as f64 })
@@ -93,13 +98,16 @@ impl Usage {
 }
 
 async fn stop(child: &mut Child) -> Result<(), Failed> {
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw) {
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-            .map_err(|error| Failed::new(Exit::Failure, format!("could not stop an idle process: {error}")))?;
+    if let Some(pid) =
+        child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw)
+    {
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(|error| {
+            Failed::new(Exit::Failure, format!("could not stop an idle process: {error}"))
+        })?;
     }
     let ended = tokio::time::timeout(Duration::from_secs(30), child.wait()).await;
-    ended
-        .map_err(|_| Failed::new(Exit::Failure, "an idle process did not stop within 30 s"))?
-        .map_err(|error| Failed::new(Exit::Failure, format!("could not wait for an idle process: {error}")))?;
+    ended.map_err(|_| Failed::new(Exit::Failure, "an idle process did not stop within 30 s"))?.map_err(
+        |error| Failed::new(Exit::Failure, format!("could not wait for an idle process: {error}")),
+    )?;
     Ok(())
 }

@@ -30,7 +30,8 @@ pub async fn measure(world: &World, missions: usize) -> Result<Samples, Failed> 
     // A connection of its own, so that its hints do not queue behind the tools' traffic.
     let conn = world.system().connect("vp-bench-watch").await?;
     let kinds = [EventKind::Started, EventKind::Completed];
-    let mut watch = MissionWatch::lane(&conn, &world.lane, &kinds).await.map_err(|error| unavailable(&error))?;
+    let mut watch =
+        MissionWatch::lane(&conn, &world.lane, &kinds).await.map_err(|error| unavailable(&error))?;
     conn.flush().await.map_err(|error| unavailable(&error))?;
     let mut samples = Samples::default();
     for _ in 0..missions {
@@ -45,7 +46,7 @@ pub async fn measure(world: &World, missions: usize) -> Result<Samples, Failed> 
                 (started, ended)
             },
             async {
-                let waited = world.dispatcher.wait_mission(wait).await;
+                let waited = world.dispatcher.wait(wait).await;
                 (waited, begin.elapsed())
             },
             async {

@@ -73,6 +73,20 @@ impl World {
         &self.system
     }
 
+    /// A configuration file for processes beside this world: the same server, lane and data dir.
+    pub fn write_config(&self) -> Result<PathBuf, Failed> {
+        let path = self.data_dir.join("bench.toml");
+        let text = format!(
+            "data_dir = {:?}\n[lanes.{LANE:?}]\ndisplay_name = \"Bench\"\nslots = 16\nrequires_deliverable = false\n\
+             executor = {{ kind = \"noop\" }}\n",
+            self.data_dir.display().to_string()
+        );
+        std::fs::write(&path, text).map_err(|error| {
+            Failed::new(Exit::Failure, format!("could not write `{}`: {error}", path.display()))
+        })?;
+        Ok(path)
+    }
+
     pub async fn stop(self) {
         self.system.stop(Duration::from_secs(5)).await;
         if let Err(error) = std::fs::remove_dir_all(&self.data_dir) {

@@ -52,10 +52,12 @@ async fn look(settings: &Settings) -> Vec<Finding> {
     let mut add = |check, verdict, found: String| findings.push(Finding { check, verdict, found });
     add("configuration", Verdict::Ok, format!("{} lanes", settings.lanes.len()));
     match server::find_binary().await {
-        Ok(binary) => add("nats-server binary", Verdict::Ok, format!("{} {}", binary.version, binary.path.display())),
+        Ok(binary) => {
+            add("nats-server binary", Verdict::Ok, format!("{} {}", binary.version, binary.path.display()));
+        }
         Err(error) => {
             // Only a managed server needs it.
-            let verdict = if settings.nats.url.is_empty() { Verdict::Failed } else { Verdict::Warning };
+            let verdict = if settings.is_managed() { Verdict::Failed } else { Verdict::Warning };
             add("nats-server binary", verdict, Chain(&error).to_string());
         }
     }
@@ -74,13 +76,16 @@ async fn look(settings: &Settings) -> Vec<Finding> {
 }
 
 fn add_durability(settings: &Settings, add: &mut impl FnMut(&'static str, Verdict, String)) {
-    if !settings.nats.url.is_empty() {
-        let found = "an existing server: see that it runs with `sync_interval: always`, or with 3 replicas".into();
+    if !settings.is_managed() {
+        let found =
+            "an existing server: see that it runs with `sync_interval: always`, or with 3 replicas".into();
         add("durability", Verdict::Warning, found);
     } else if settings.server_config().sync == server::SyncMode::Always {
         add("durability", Verdict::Ok, "every acked write is on disk (sync always)".into());
     } else {
-        let found = "flush deferred: a power cut can lose the last acked writes; set `server.sync = \"always\"`".into();
+        let found =
+            "flush deferred: a power cut can lose the last acked writes; set `server.sync = \"always\"`"
+                .into();
         add("durability", Verdict::Warning, found);
     }
 }
@@ -102,7 +107,8 @@ async fn look_at_streams(
     match presence::list(conn).await {
         Ok(workers) => {
             for vp_id in settings.lanes.keys() {
-                let count = workers.iter().filter(|w| w.lanes.iter().any(|lane| lane.vp_id == *vp_id)).count();
+                let count =
+                    workers.iter().filter(|w| w.lanes.iter().any(|lane| lane.vp_id == *vp_id)).count();
                 let verdict = if count == 0 { Verdict::Warning } else { Verdict::Ok };
                 add("live workers", verdict, format!("{vp_id}: {count}"));
             }
@@ -116,7 +122,11 @@ async fn look_at_ledger(conn: &Connection, add: &mut impl FnMut(&'static str, Ve
         Ok(status) => {
             let lag = status.stream_last.saturating_sub(status.cursor);
             let verdict = if lag > 10_000 { Verdict::Warning } else { Verdict::Ok };
-            add("ledger", verdict, format!("{lag} events behind, {} notices to send", status.notices_pending));
+            add(
+                "ledger",
+                verdict,
+                format!("{lag} events behind, {} notices to send", status.notices_pending),
+            );
             let verdict = if status.anomalies_total == 0 { Verdict::Ok } else { Verdict::Warning };
             add("anomalies", verdict, status.anomalies_total.to_string());
         }

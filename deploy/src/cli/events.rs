@@ -62,6 +62,9 @@ pub async fn run(context: &Context, args: Events) -> Result<Exit, Failed> {
 }
 
 fn print(record: &Record, format: Format) -> Result<(), Failed> {
+    if is_timer(&record.subject) {
+        return Ok(());
+    }
     match (Event::from_json(&record.payload), format) {
         (Ok(event), Format::Table) => output::line(format!(
             "{}  {:>8}  {}  {}  {:<16} #{}  {}",
@@ -80,10 +83,19 @@ fn print(record: &Record, format: Format) -> Result<(), Failed> {
             json["vp_id"] = event.vp_id.as_str().into();
             output::json(&json, if format == Format::Json { Format::Ndjson } else { format })
         }
-        (Err(_), _) if record.subject.ends_with(".timer") => Ok(()),
         (Err(error), _) => {
-            output::say(format!("{}  {}  not an event: {}", record.seq, record.subject, vp_shared::error::Chain(&error)));
+            output::say(format!(
+                "{}  {}  not an event: {}",
+                record.seq,
+                record.subject,
+                vp_shared::error::Chain(&error)
+            ));
             Ok(())
         }
     }
+}
+
+/// A mission's schedule, which is no event.
+fn is_timer(subject: &str) -> bool {
+    subject.parse::<subject::MissionSubject>().is_ok_and(|subject| subject.token == subject::Token::Timer)
 }

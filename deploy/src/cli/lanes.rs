@@ -27,7 +27,8 @@ pub async fn run(context: &Context, args: LanesArgs) -> Result<Exit, Failed> {
         system::ensure_topology(&conn, settings).await?;
         output::say("streams and queues are as configured");
     }
-    let workers = presence::list(&conn).await.map_err(|error| Failed::from_error(Exit::Unavailable, &error))?;
+    let workers =
+        presence::list(&conn).await.map_err(|error| Failed::from_error(Exit::Unavailable, &error))?;
     let mut lanes = Vec::new();
     for (vp_id, lane) in &settings.lanes {
         let queues = match topology::lane_state(&conn, vp_id).await {
@@ -38,9 +39,16 @@ pub async fn run(context: &Context, args: LanesArgs) -> Result<Exit, Failed> {
             }
             Err(error) => return Err(Failed::from_error(Exit::Unavailable, &error)),
         };
-        let mine = || workers.iter().flat_map(|worker| worker.lanes.iter().map(move |l| (worker, l))).filter(|(_, l)| l.vp_id == *vp_id);
-        let waiting: BTreeMap<&str, u64> =
-            Tier::ALL.iter().map(|tier| (tier.name(), queues.get(tier).map_or(0, |queue| queue.waiting))).collect();
+        let mine = || {
+            workers
+                .iter()
+                .flat_map(|worker| worker.lanes.iter().map(move |l| (worker, l)))
+                .filter(|(_, l)| l.vp_id == *vp_id)
+        };
+        let waiting: BTreeMap<&str, u64> = Tier::ALL
+            .iter()
+            .map(|tier| (tier.name(), queues.get(tier).map_or(0, |queue| queue.waiting)))
+            .collect();
         lanes.push(json!({
             "vp_id": vp_id,
             "display_name": lane.display_name,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use std::time::Duration;
 use vp_nats::{service, subject};
-use vp_shared::api::{Answer, LedgerStatus};
+use vp_shared::api::{Answer, LedgerQuestion, LedgerStatus};
 
 use super::{Context, Format, output};
 use crate::exit::{Exit, Failed};
@@ -37,14 +37,16 @@ pub async fn run(context: &Context, command: Ledger) -> Result<Exit, Failed> {
 
 /// Asks the bridge how its ledger stands.
 pub async fn ask_status(conn: &vp_nats::connect::Connection) -> Result<LedgerStatus, Failed> {
-    let subject = subject::ledger("status");
+    let subject = subject::ledger(LedgerQuestion::Status);
     let reply = service::request(conn, &subject, Bytes::from_static(b"{}"), None, Duration::from_secs(5))
         .await
         .map_err(|error| {
-            Failed::from_error(Exit::Unavailable, &error).hint("is a bridge running? `vp up` or `vp bridge` starts one")
+            Failed::from_error(Exit::Unavailable, &error)
+                .hint("is a bridge running? `vp up` or `vp bridge` starts one")
         })?;
-    let answer: Answer<LedgerStatus> = Answer::from_json(&reply)
-        .map_err(|error| Failed::new(Exit::Failure, format!("the ledger's answer is not readable: {error}")))?;
+    let answer: Answer<LedgerStatus> = Answer::from_json(&reply).map_err(|error| {
+        Failed::new(Exit::Failure, format!("the ledger's answer is not readable: {error}"))
+    })?;
     Ok(answer.0?)
 }
 
@@ -71,9 +73,10 @@ async fn status(context: &Context) -> Result<Exit, Failed> {
 
 async fn rebuild(context: &Context, args: Rebuild) -> Result<Exit, Failed> {
     let conn = link::connect(&context.settings, "vp-ledger").await?;
-    let report = vp_bridge::rebuild::rebuild(&conn, &context.settings.ledger(), &context.settings.lanes, args.check)
-        .await
-        .map_err(|error| Failed::from_error(Exit::Failure, &error))?;
+    let report =
+        vp_bridge::rebuild::rebuild(&conn, &context.settings.ledger(), &context.settings.lanes, args.check)
+            .await
+            .map_err(|error| Failed::from_error(Exit::Failure, &error))?;
     if context.format == Format::Table {
         let rows = report.tables.iter().map(|table| {
             vec![

@@ -15,7 +15,7 @@ use crate::shutdown;
 #[derive(Debug, Args)]
 pub struct Notices {
     /// The session; also VP_SESSION or `session` in the configuration
-    #[arg(long, value_name = "SESSION", env = "VP_SESSION")]
+    #[arg(long, value_name = "SESSION", env = "VP_SESSION", hide_env_values = true)]
     session: Option<SessionId>,
     /// Keep showing what comes
     #[arg(long)]

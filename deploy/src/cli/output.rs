@@ -25,9 +25,9 @@ pub fn complain(failed: &Failed) {
 /// Prints a line of data. A reader that has gone (`vp list | head`) ends the command quietly.
 pub fn line(text: impl AsRef<str>) -> Result<(), Failed> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()).map_err(|error| {
-        Failed::new(Exit::Failure, format!("could not write to standard output: {error}"))
-    })
+    writeln!(out, "{}", text.as_ref())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failed::new(Exit::Failure, format!("could not write to standard output: {error}")))
 }
 
 /// Prints a value as JSON: over several lines, or in one.
@@ -43,11 +43,23 @@ pub fn json(value: &impl Serialize, format: Format) -> Result<(), Failed> {
 /// Prints rows under a heading, as wide as the terminal.
 pub fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Failed> {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(heading.to_vec());
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(heading.to_vec());
     for row in rows {
         table.add_row(row);
     }
     line(table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
+}
+
+/// Prints the configuration, a value a line.
+pub fn config_rows(rows: &[crate::config::Shown], format: Format) -> Result<(), Failed> {
+    if format != Format::Table {
+        return json(&rows, format);
+    }
+    let rows = rows.iter().map(|row| vec![row.key.clone(), row.value.to_string(), row.source.to_string()]);
+    table(&["KEY", "VALUE", "FROM"], rows)
 }
 
 /// Prints a tool's answer.
@@ -108,22 +120,28 @@ fn mission_page(answer: &Value) -> Result<(), Failed> {
         detail(name, &string(&mission[name]))?;
     }
     detail("objective", &vp_shared::text::one_line(&string(&mission["objective"]), 200))?;
-    for name in ["attempt", "created_at", "started_at", "finished_at", "deadline", "retry_at", "worker_id", "summary"] {
+    for name in
+        ["attempt", "created_at", "started_at", "finished_at", "deadline", "retry_at", "worker_id", "summary"]
+    {
         detail(name, &string(&mission[name]))?;
     }
     detail("failure", &failure(&mission["failure"]))?;
     detail("waiting", &string(&answer["waiting_because"]))?;
     detail("result", &string(&mission["result"]["result_ref"]))?;
     line("")?;
-    let rows = answer["events"].as_array().into_iter().flatten().map(|event| {
-        ["time", "event", "attempt", "seq"].map(|name| string(&event[name])).to_vec()
-    });
+    let rows = answer["events"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|event| ["time", "event", "attempt", "seq"].map(|name| string(&event[name])).to_vec());
     table(&["TIME", "EVENT", "ATTEMPT", "SEQ"], rows)
 }
 
 fn mission_list(answer: &Value) -> Result<(), Failed> {
     let rows = answer["missions"].as_array().into_iter().flatten().map(|mission| {
-        let mut row = ["mission_id", "vp_id", "status", "priority", "created_at"].map(|name| string(&mission[name])).to_vec();
+        let mut row = ["mission_id", "vp_id", "status", "priority", "created_at"]
+            .map(|name| string(&mission[name]))
+            .to_vec();
         row.push(vp_shared::text::one_line(&string(&mission["objective"]), 60));
         row
     });
@@ -135,7 +153,12 @@ fn mission_list(answer: &Value) -> Result<(), Failed> {
 }
 
 fn artifacts(answer: &Value) -> Result<(), Failed> {
-    say(format!("{} of {} files, {}", answer["files_listed"], answer["files_total"], string(&answer["result_ref"])));
+    say(format!(
+        "{} of {} files, {}",
+        answer["files_listed"],
+        answer["files_total"],
+        string(&answer["result_ref"])
+    ));
     for artifact in answer["artifacts"].as_array().into_iter().flatten() {
         let cut = if artifact["excerpt_truncated"] == true { ", cut" } else { "" };
         line(format!(

@@ -63,17 +63,20 @@ pub async fn worker(context: &Context, args: WorkerArgs) -> Result<Exit, Failed>
     let conn = link::connect(settings, "vp-worker").await?;
     let worker_id = args.id.unwrap_or_else(|| settings.worker_id(&link::host()));
     let worker = system::start_worker(conn, settings, worker_id.clone(), &lanes).await?;
-    output::say(format!("worker {worker_id} serves {}", lanes.iter().map(VpId::as_str).collect::<Vec<_>>().join(", ")));
+    output::say(format!(
+        "worker {worker_id} serves {}",
+        lanes.iter().map(VpId::as_str).collect::<Vec<_>>().join(", ")
+    ));
     let ended = tokio::select! {
         () = stop.cancelled() => None,
-        error = worker.failed() => Some(Failed::from_error(Exit::Failure, &error)),
+        error = worker.failed() => Some(Failed::from_error(Exit::Failure, &*error)),
     };
     worker.drain();
     let hurry = shutdown::hurry();
     let stopped = worker.stopped();
     tokio::pin!(stopped);
     tokio::select! {
-        _ = &mut stopped => {}
+        () = &mut stopped => {}
         () = hurry.cancelled() => {
             worker.drain();
             stopped.await;

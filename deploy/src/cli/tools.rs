@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use vp_dispatcher::{Caller, Dispatcher};
 use vp_shared::api::{ToolError, ToolName};
+use vp_shared::ids::SessionId;
 use vp_shared::mission::Status;
 
 use super::{Context, Format, output};
@@ -22,7 +23,7 @@ pub struct Dispatch {
     /// What is to be done; `-` reads it from standard input
     objective: Option<String>,
     /// The session that is told; also VP_SESSION or `session` in the configuration
-    #[arg(long, value_name = "SESSION", env = "VP_SESSION")]
+    #[arg(long, value_name = "SESSION", env = "VP_SESSION", hide_env_values = true)]
     session: Option<String>,
     /// The same key with the same content is the same mission, however often it is sent
     #[arg(long, value_name = "KEY")]
@@ -178,7 +179,14 @@ pub async fn list(context: &Context, args: List) -> Result<Exit, Failed> {
 /// `vp wait`.
 pub async fn wait(context: &Context, args: Wait) -> Result<Exit, Failed> {
     let (dispatcher, caller) = door(context, None).await?;
-    wait_for(&dispatcher, &caller, &Value::String(args.mission_id), args.timeout.unwrap_or(45), context.format).await
+    wait_for(
+        &dispatcher,
+        &caller,
+        &Value::String(args.mission_id),
+        args.timeout.unwrap_or(45),
+        context.format,
+    )
+    .await
 }
 
 /// `vp cancel`.
@@ -227,14 +235,21 @@ async fn wait_for(
 
 async fn door(context: &Context, session: Option<&str>) -> Result<(Dispatcher, Caller), Failed> {
     let caller = match session {
-        Some(session) => Caller::session(session).map_err(|error| Failed::from_error(Exit::Usage, &error))?,
-        None => Caller::operator(),
+        Some(session) => {
+            Caller::session(SessionId::new(session).map_err(|error| Failed::from_error(Exit::Usage, &error))?)
+        }
+        None => Caller::actor(format!("cli@{}", link::host())),
     };
     let conn = link::connect(&context.settings, "vp-cli").await?;
     Ok((link::dispatcher(&context.settings, &conn), caller))
 }
 
-async fn call(dispatcher: &Dispatcher, tool: ToolName, input: &Value, caller: &Caller) -> Result<Value, Failed> {
+async fn call(
+    dispatcher: &Dispatcher,
+    tool: ToolName,
+    input: &Value,
+    caller: &Caller,
+) -> Result<Value, Failed> {
     let bytes = dispatcher.call(tool, input.to_string().as_bytes(), caller).await;
     serde_json::from_slice(&bytes)
         .map_err(|error| Failed::new(Exit::Failure, format!("the answer of {tool} is no JSON: {error}")))
@@ -324,5 +339,7 @@ fn read_text(path: &std::path::Path) -> Result<String, Failed> {
     } else {
         std::fs::read_to_string(path)
     };
-    read.map_err(|error| Failed::new(Exit::Usage, format!("could not read `{}` as text: {error}", path.display())))
+    read.map_err(|error| {
+        Failed::new(Exit::Usage, format!("could not read `{}` as text: {error}", path.display()))
+    })
 }

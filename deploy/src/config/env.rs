@@ -45,7 +45,7 @@ pub const NATS_FALLBACKS: [(&str, &str); 10] = [
 
 /// Variables that an executor finds in its environment; a `vp` it starts must not take them for settings.
 /// (`VP_SESSION` and `VP_DATA_DIR` are settings, so that such a `vp` finds the system that started it.)
-pub const EXECUTOR: [&str; 9] = [
+pub const EXECUTOR: [&str; 10] = [
     "VP_MISSION_ID",
     "VP_VP_ID",
     "VP_ATTEMPT",
@@ -54,6 +54,7 @@ pub const EXECUTOR: [&str; 9] = [
     "VP_MISSION_FILE",
     "VP_MISSION_TYPE",
     "VP_DEADLINE",
+    "VP_SESSION_ID",
     "VP_BIN",
 ];
 /// An executor finds each constraint whose value is a text in `VP_CONSTRAINT_<KEY>`.

@@ -1,6 +1,7 @@
 //! The lanes, when all layers are merged.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use ::config::{Map, Value, ValueKind};
 use serde_json::Value as Json;
@@ -16,18 +17,17 @@ const DATA_DIR: &str = "{data_dir}";
 /// `false` takes a lane out.
 const ENABLED: &str = "enabled";
 
-/// The profiles of all lanes that are enabled, checked, and what was wrong.
+/// The profiles of all lanes that are enabled, checked, and what was wrong. `{data_dir}` is not filled in.
 pub(super) fn profiles(merged: &Map<String, Value>) -> (Lanes, Vec<Problem>) {
     let mut lanes = Lanes::new();
     let mut problems = Vec::new();
     let Some(ValueKind::Table(written)) = merged.get(LANES).map(|lanes| &lanes.kind) else {
         return (lanes, vec![Problem::general("there is no lane")]);
     };
-    let data_dir = text_at(merged, "data_dir");
     // In order, so that the same mistakes give the same text.
     let ordered: BTreeMap<_, _> = written.iter().collect();
     for (id, lane) in ordered {
-        match profile(id, lane, &data_dir) {
+        match profile(id, lane) {
             Ok(Some((id, profile))) => drop(lanes.insert(id, profile)),
             Ok(None) => {}
             Err(problem) => problems.push(problem),
@@ -35,12 +35,13 @@ pub(super) fn profiles(merged: &Map<String, Value>) -> (Lanes, Vec<Problem>) {
     }
     problems.extend(shared_names(&lanes, written));
     if lanes.is_empty() && problems.is_empty() {
-        problems.push(Problem::general("no lane is enabled; define one in `[lanes.\"vp.<role>.<instance>\"]`"));
+        problems
+            .push(Problem::general("no lane is enabled; define one in `[lanes.\"vp.<role>.<instance>\"]`"));
     }
     (lanes, problems)
 }
 
-fn profile(id: &str, lane: &Value, data_dir: &str) -> Result<Option<(VpId, LaneProfile)>, Problem> {
+fn profile(id: &str, lane: &Value) -> Result<Option<(VpId, LaneProfile)>, Problem> {
     let complain = |field: &str, what: String| {
         let key = if field == "." { lane_path(id) } else { format!("{}.{field}", lane_path(id)) };
         Problem::of_key(key, &origin_near(lane, field), what)
@@ -50,15 +51,22 @@ fn profile(id: &str, lane: &Value, data_dir: &str) -> Result<Option<(VpId, LaneP
     if !take_enabled(&mut json).map_err(|what| complain(ENABLED, what))? {
         return Ok(None);
     }
-    let mut profile: LaneProfile = serde_path_to_error::deserialize(json)
+    let profile: LaneProfile = serde_path_to_error::deserialize(json)
         .map_err(|error| complain(&error.path().to_string(), error.inner().to_string()))?;
     profile.check().map_err(|bad| complain(full_field(bad.field), bad.why.to_owned()))?;
-    if let ExecutorProfile::Command { argv, env, .. } = &mut profile.executor {
+    Ok(Some((vp_id, profile)))
+}
+
+/// The executor with the data directory filled in.
+pub(super) fn in_data_dir(executor: &ExecutorProfile, data_dir: &Path) -> ExecutorProfile {
+    let mut executor = executor.clone();
+    if let ExecutorProfile::Command { argv, env, .. } = &mut executor {
+        let data_dir = data_dir.to_string_lossy();
         for text in argv.iter_mut().chain(env.values_mut()) {
-            *text = text.replace(DATA_DIR, data_dir);
+            *text = text.replace(DATA_DIR, &data_dir);
         }
     }
-    Ok(Some((vp_id, profile)))
+    executor
 }
 
 /// Takes the switch out, which is not of the profile.
@@ -91,8 +99,13 @@ fn shared_names(lanes: &Lanes, written: &Map<String, Value>) -> Vec<Problem> {
             let owner = *owners.entry(name.trim().to_lowercase()).or_insert(id);
             if owner != id {
                 let key = format!("{}.{field}", lane_path(id.as_str()));
-                let source = written.get(id.as_str()).map_or(Origin::Default, |lane| origin_near(lane, field));
-                problems.push(Problem::of_key(key, &source, format!("{name:?} is already a name of {owner}")));
+                let source =
+                    written.get(id.as_str()).map_or(Origin::Default, |lane| origin_near(lane, field));
+                problems.push(Problem::of_key(
+                    key,
+                    &source,
+                    format!("{name:?} is already a name of {owner}"),
+                ));
             }
         }
     }
@@ -123,7 +136,7 @@ fn last_writer(value: &Value) -> Origin {
                 Origin::Default => 0,
                 Origin::File(_) => 1,
                 Origin::Variable(_) => 2,
-                Origin::Flag(_) => 3,
+                Origin::Flag => 3,
             };
             table.values().map(last_writer).max_by_key(rank).unwrap_or(Origin::Default)
         }

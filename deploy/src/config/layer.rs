@@ -11,7 +11,7 @@ use super::env;
 use super::origin::Origin;
 use super::problem::Problem;
 use super::schema::{self, Key, quoted};
-use super::sources::{Flag, Places};
+use super::sources::Places;
 
 /// The table of lanes, which is merged by its own rule.
 pub(super) const LANES: &str = "lanes";
@@ -37,10 +37,7 @@ impl Layer {
     }
 
     /// The values of `VP_*`.
-    pub(super) fn of_variables(
-        env: &BTreeMap<OsString, OsString>,
-        places: &Places,
-    ) -> (Self, Vec<Problem>) {
+    pub(super) fn of_variables(env: &BTreeMap<OsString, OsString>, places: &Places) -> (Self, Vec<Problem>) {
         let mut all = (Self::default(), Vec::new());
         for (name, value) in env {
             let Some(name) = name.to_str().filter(|name| name.starts_with(env::PREFIX)) else { continue };
@@ -72,13 +69,14 @@ impl Layer {
     }
 
     /// The values of flags.
-    pub(super) fn of_flags(flags: &[Flag], places: &Places) -> (Self, Vec<Problem>) {
+    pub(super) fn of_flags(flags: &[(String, String)], places: &Places) -> (Self, Vec<Problem>) {
         let mut all = (Self::default(), Vec::new());
-        for flag in flags {
-            let origin = Origin::Flag(flag.shown.clone());
-            match schema::find(&flag.key) {
-                Some(key) => all.text(key, Some(&flag.value), &origin, places),
-                None => all.1.push(Problem::of_key(&flag.key, &origin, unknown_key(&flag.key))),
+        for (path, value) in flags {
+            if let Some(key) = schema::find(path) {
+                all.text(key, Some(value), &Origin::Flag, places);
+            } else {
+                let shown = vp_shared::text::cut(path.clone(), MAX_SHOWN_KEY);
+                all.1.push(Problem::of_key(shown, &Origin::Flag, unknown_key(path)));
             }
         }
         all
@@ -114,7 +112,7 @@ impl Source for Layer {
 
     fn collect_to(&self, below: &mut Value) -> Result<(), ::config::ConfigError> {
         drop_replaced_executors(below, &self.0);
-        Box::new(Plain(self.0.clone())).collect_to(below)
+        Plain(self.0.clone()).collect_to(below)
     }
 }
 
@@ -219,14 +217,16 @@ impl<'a> Reading<'a> {
             Toml::Float(number) if number.is_finite() => ValueKind::Float(*number),
             Toml::Float(_) => return Err((path.to_owned(), "want a finite number".to_owned())),
             Toml::Boolean(on) => ValueKind::Boolean(*on),
-            Toml::Datetime(_) => return Err((path.to_owned(), "no lane has a key that is a date".to_owned())),
+            Toml::Datetime(_) => {
+                return Err((path.to_owned(), "no lane has a key that is a date".to_owned()));
+            }
             Toml::Array(entries) => {
                 let entry = |(index, entry)| self.plain(entry, &format!("{path}[{index}]"));
                 ValueKind::Array(entries.iter().enumerate().map(entry).collect::<Result<_, _>>()?)
             }
             Toml::Table(table) => {
                 let entry = |(name, entry): (&String, _)| {
-                    Ok((name.clone(), self.plain(entry, &format!("{path}.{name}"))?))
+                    Ok::<_, (String, String)>((name.clone(), self.plain(entry, &format!("{path}.{name}"))?))
                 };
                 ValueKind::Table(table.iter().map(entry).collect::<Result<_, _>>()?)
             }
@@ -245,7 +245,8 @@ fn insert(table: &mut Map<String, Value>, path: &str, value: Value) {
         table.insert(path.to_owned(), value);
         return;
     };
-    let below = table.entry(section.to_owned()).or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
+    let below =
+        table.entry(section.to_owned()).or_insert_with(|| Value::new(None, Map::<String, Value>::new()));
     if let ValueKind::Table(below) = &mut below.kind {
         insert(below, rest, value);
     }
@@ -265,6 +266,9 @@ fn syntax(error: &toml::de::Error, text: &str) -> String {
 }
 
 fn unknown_key(path: &str) -> String {
+    if path.starts_with("lanes.") {
+        return "lanes can only be set in files".to_owned();
+    }
     let keys = schema::KEYS.iter().map(|key| key.path);
     let sections = schema::KEYS.iter().filter_map(|key| Some(key.path.split_once('.')?.0));
     let known = keys.chain(sections).chain([LANES]).map(str::to_owned);

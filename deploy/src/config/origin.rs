@@ -13,8 +13,8 @@ pub enum Origin {
     File(PathBuf),
     /// An environment variable.
     Variable(String),
-    /// A flag of the command line, as the user wrote it.
-    Flag(String),
+    /// The command line.
+    Flag,
 }
 
 impl Origin {
@@ -24,7 +24,7 @@ impl Origin {
             Self::Default => "default".to_owned(),
             Self::File(path) => format!("file:{}", path.display()),
             Self::Variable(name) => format!("variable:{name}"),
-            Self::Flag(flag) => format!("flag:{flag}"),
+            Self::Flag => "flag:".to_owned(),
         }
     }
 
@@ -33,7 +33,7 @@ impl Origin {
         match tag.and_then(|tag| tag.split_once(':')) {
             Some(("file", path)) => Self::File(PathBuf::from(path)),
             Some(("variable", name)) => Self::Variable(name.to_owned()),
-            Some(("flag", flag)) => Self::Flag(flag.to_owned()),
+            Some(("flag", _)) => Self::Flag,
             _ => Self::Default,
         }
     }
@@ -45,7 +45,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Variable(name) => write!(f, "${name}"),
-            Self::Flag(flag) => f.write_str(flag),
+            Self::Flag => f.write_str("the command line"),
         }
     }
 }

@@ -34,9 +34,8 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.key, &self.source) {
-            (Some(key), Some(Origin::Default)) => write!(f, "`{key}`: {}", self.what),
+            (Some(key), Some(Origin::Default) | None) => write!(f, "`{key}`: {}", self.what),
             (Some(key), Some(source)) => write!(f, "`{key}` in `{source}`: {}", self.what),
-            (Some(key), None) => write!(f, "`{key}`: {}", self.what),
             (None, Some(source)) => write!(f, "`{source}`: {}", self.what),
             (None, None) => f.write_str(&self.what),
         }

@@ -2,6 +2,7 @@
 
 use ::config::ValueKind;
 use toml::Value as Toml;
+use vp_nats::connect::ConnectError;
 use vp_shared::ids::{SessionId, VpId, WorkerId};
 
 use super::sources::Places;
@@ -46,10 +47,10 @@ pub(super) const KEYS: &[Key] = &[
     key("session", Kind::Text(session)),
     key("data_dir", Kind::Path),
     key("nats.url", Kind::Url(url)),
-    key("nats.context", Kind::Text(anything)),
+    key("nats.context", Kind::Text(context_name)),
     key("nats.creds", Kind::CredentialFile),
     key("nats.nkey", Kind::CredentialFile),
-    key("nats.user", Kind::Text(anything)),
+    key("nats.user", Kind::Text(unpadded)),
     key("nats.password", Kind::Secret),
     key("nats.token", Kind::Secret),
     key("nats.ca", Kind::Path),
@@ -115,7 +116,9 @@ impl Kind {
             (Self::Switch, Toml::Boolean(on)) => Ok(ValueKind::Boolean(*on)),
             (Self::Whole(min, max), Toml::Integer(n)) if (min..=max).contains(&n) => Ok(ValueKind::I64(*n)),
             (Self::WholeOf(some), Toml::Integer(n)) if some.contains(n) => Ok(ValueKind::I64(*n)),
-            (Self::OneOf(names), Toml::String(text)) if names.contains(&text.as_str()) => Ok(text.clone().into()),
+            (Self::OneOf(names), Toml::String(text)) if names.contains(&text.as_str()) => {
+                Ok(text.clone().into())
+            }
             (Self::List(rule), Toml::Array(entries)) => list(entries, *rule),
             (Self::Text(rule) | Self::Url(rule), Toml::String(text)) => {
                 checked(text, *rule).map(|()| text.clone().into())
@@ -198,8 +201,13 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-fn anything(_: &str) -> Result<(), String> {
-    Ok(())
+fn context_name(text: &str) -> Result<(), String> {
+    let leads_out = text.contains('/') || text.contains("..");
+    if leads_out { Err("want a context's name, without `/` and `..`".to_owned()) } else { Ok(()) }
+}
+
+fn unpadded(text: &str) -> Result<(), String> {
+    if text.trim() == text { Ok(()) } else { Err("want no spaces around it".to_owned()) }
 }
 
 fn session(text: &str) -> Result<(), String> {
@@ -215,7 +223,12 @@ fn lane_id(text: &str) -> Result<(), String> {
 }
 
 fn url(text: &str) -> Result<(), String> {
-    vp_nats::connect::without_credentials(text).map(drop).map_err(|error| error.to_string())
+    match vp_nats::connect::without_credentials(text) {
+        Ok(_) => Ok(()),
+        // Its own text begins with a connection that is not being made.
+        Err(ConnectError::BadConfig { reason }) => Err(reason),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn not_a_url(text: &str) -> Result<(), String> {
@@ -228,7 +241,8 @@ fn inbox_prefix(text: &str) -> Result<(), String> {
 }
 
 fn one_token(text: &str) -> Result<(), String> {
-    let fine = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, '.' | '*' | '>'));
+    let fine =
+        !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, '.' | '*' | '>'));
     if fine { Ok(()) } else { Err("want one token, without `.`, `*`, `>` and spaces".to_owned()) }
 }
 

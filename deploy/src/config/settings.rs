@@ -1,9 +1,11 @@
 //! The values, by section. What each means and its unit is in the manual, `deploy/config/vp.toml`.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
-use vp_nats::connect::{ConnectConfig, Secret};
+use vp_nats::connect::Secret;
+use vp_nats::context::ContextDirs;
 use vp_nats::server::SyncMode;
 use vp_shared::ids::{SessionId, VpId, WorkerId};
 use vp_shared::lane::Lanes;
@@ -32,15 +34,17 @@ pub struct Settings {
     /// The lanes that are enabled, with `{data_dir}` in argv and env filled in.
     #[serde(skip)]
     pub lanes: Lanes,
+    /// The same before it was filled in.
+    #[serde(skip)]
+    pub(super) lanes_as_written: Lanes,
 }
 
 /// The connection to NATS.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NatsSettings {
-    /// The servers, separated by commas.
-    #[serde(deserialize_with = "secret_unset_if_empty")]
-    pub url: Option<Secret>,
+    /// The servers, separated by commas; empty when not set.
+    pub url: ServerUrl,
     /// A context of the nats tool.
     #[serde(deserialize_with = "unset_if_empty")]
     pub context: Option<String>,
@@ -86,9 +90,41 @@ pub struct NatsSettings {
     pub retention_days: u64,
     /// How long notices are kept, in days.
     pub notice_retention_days: u64,
-    /// What the context says, read when the configuration was loaded.
+    /// Where the nats tool's contexts are, where that is known.
     #[serde(skip)]
-    pub(super) of_context: Option<ConnectConfig>,
+    pub(super) context_dirs: Option<ContextDirs>,
+}
+
+/// Server addresses, in which a password may be: printed without it.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct ServerUrl(String);
+
+impl ServerUrl {
+    /// True when no server is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The addresses as they were written; keep them out of logs and errors.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match vp_nats::connect::without_credentials(&self.0) {
+            Ok(shown) => f.write_str(&shown),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.to_string(), f)
+    }
 }
 
 /// The managed nats-server.
@@ -113,7 +149,7 @@ pub struct ServerSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BridgeSettings {
-    /// The ledger's SQLite file; see [`Settings::ledger_file`].
+    /// The ledger's SQLite file; see [`Settings::ledger`].
     #[serde(deserialize_with = "unset_if_empty")]
     pub ledger: Option<PathBuf>,
 }
@@ -138,7 +174,7 @@ pub struct WorkerSettings {
     pub workspace_root: Option<PathBuf>,
     /// How long running missions may go on at a drain, in seconds.
     pub drain_seconds: u64,
-    /// The lanes to serve, all if empty; see [`Settings::worker_lanes`].
+    /// The lanes to serve, all if empty; see [`Settings::served_lanes`].
     pub lanes: Vec<VpId>,
 }
 

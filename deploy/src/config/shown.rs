@@ -66,7 +66,9 @@ fn below<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
 
 fn masked(kind: &Kind, value: Json) -> Json {
     match (kind, value) {
-        (Kind::Secret, Json::String(text)) if !text.is_empty() && !text.starts_with(CREDENTIAL) => MASK.into(),
+        (Kind::Secret, Json::String(text)) if !text.is_empty() && !text.starts_with(CREDENTIAL) => {
+            MASK.into()
+        }
         (Kind::Url(_), Json::String(text)) if !text.is_empty() => {
             vp_nats::connect::without_credentials(&text).unwrap_or_else(|_| MASK.to_owned()).into()
         }
@@ -97,7 +99,8 @@ fn leaves(lane: &str, field: &str, value: Json, written: &Value, all: &mut Vec<S
         value => {
             // Nobody can tell which variables of a program hold secrets.
             let secret = field.starts_with("executor.env.");
-            let source = if is_written(written, field) { origin_near(written, field) } else { Origin::Default };
+            let source =
+                if is_written(written, field) { origin_near(written, field) } else { Origin::Default };
             all.push(Shown {
                 key: format!("{lane}.{field}"),
                 value: if secret { MASK.into() } else { value },

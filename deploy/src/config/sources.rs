@@ -16,52 +16,31 @@ pub const SYSTEM_FILE: &str = "/etc/vp/vp.toml";
 /// A configuration is a page or two; anything much longer is something else.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// A setting from the command line.
-#[derive(Debug, Clone)]
-pub struct Flag {
-    /// The flag as the user knows it, such as `--data-dir`; for messages.
-    pub shown: String,
-    /// The key it sets, such as `data_dir`.
-    pub key: String,
-    /// Its value; lists are separated by commas.
-    pub value: String,
-}
-
-impl Flag {
-    /// A flag `shown` that sets `key` to `value`.
-    pub fn new(shown: impl Into<String>, key: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { shown: shown.into(), key: key.into(), value: value.into() }
-    }
-}
-
 /// Where the configuration is read from.
 #[derive(Debug, Clone)]
-pub struct Sources {
+pub struct Layers {
     /// The system's file; it need not exist.
     pub system_file: PathBuf,
     /// The file given with `--config`; it must exist.
     pub given_file: Option<PathBuf>,
     /// The environment: `VP_*`, the nats tool's variables, and those that say where things are.
     pub env: BTreeMap<OsString, OsString>,
-    /// Settings from the command line.
-    pub flags: Vec<Flag>,
-    /// What relative paths in variables and flags start at.
-    pub current_dir: PathBuf,
+    /// Keys and values from the command line; lists are separated by commas.
+    pub flags: Vec<(String, String)>,
+    /// What relative paths in variables and flags start at, if it can be told.
+    pub current_dir: Option<PathBuf>,
 }
 
-impl Sources {
+impl Layers {
     /// This process's: its environment and its current directory.
-    ///
-    /// # Errors
-    /// If the current directory cannot be told.
-    pub fn of_process(given_file: Option<PathBuf>, flags: Vec<Flag>) -> io::Result<Self> {
-        Ok(Self {
+    pub fn of_process(given_file: Option<PathBuf>, flags: Vec<(String, String)>) -> Self {
+        Self {
             system_file: PathBuf::from(SYSTEM_FILE),
             given_file,
             env: std::env::vars_os().collect(),
             flags,
-            current_dir: std::env::current_dir()?,
-        })
+            current_dir: std::env::current_dir().ok(),
+        }
     }
 
     /// The user's file, if it is known where the user's files are; it need not exist.
@@ -82,8 +61,8 @@ impl Sources {
         self.env.get(OsStr::new(variable)).map(PathBuf::from).filter(|path| path.is_absolute())
     }
 
-    fn places(&self, base: &Path) -> Places {
-        Places { base: base.to_owned(), home: self.home() }
+    fn places(&self, base: Option<&Path>) -> Places {
+        Places { base: base.map(Path::to_owned), home: self.home() }
     }
 
     /// All layers from the weakest to the strongest, the files among them that exist, and what was wrong.
@@ -95,14 +74,13 @@ impl Sources {
             layers.push(layer);
             problems.extend(found);
         };
-        let here = self.places(&self.current_dir);
+        let here = self.places(self.current_dir.as_deref());
         add(Layer::of_toml(super::DEFAULTS, &Origin::Default, &here));
         for (path, must_exist) in self.files() {
             let origin = Origin::File(path.clone());
             match read_text(&path) {
                 Ok(text) => {
-                    let base = path.parent().unwrap_or(&self.current_dir);
-                    add(Layer::of_toml(&text, &origin, &self.places(base)));
+                    add(Layer::of_toml(&text, &origin, &self.places(path.parent())));
                     files.push(path);
                 }
                 Err(Unread::Missing) if !must_exist => {}
@@ -116,7 +94,9 @@ impl Sources {
     }
 
     fn files(&self) -> Vec<(PathBuf, bool)> {
-        let given = self.given_file.as_ref().map(|path| (self.current_dir.join(path), true));
+        let here =
+            |path: &PathBuf| self.current_dir.as_ref().map_or_else(|| path.clone(), |here| here.join(path));
+        let given = self.given_file.as_ref().map(|path| (here(path), true));
         let user = self.user_file().map(|path| (path, false));
         [Some((self.system_file.clone(), false)), user, given].into_iter().flatten().collect()
     }
@@ -124,7 +104,7 @@ impl Sources {
 
 /// What the paths in one layer start at.
 pub(super) struct Places {
-    base: PathBuf,
+    base: Option<PathBuf>,
     home: Option<PathBuf>,
 }
 
@@ -137,8 +117,14 @@ impl Places {
         let path = match (text.strip_prefix("~/"), &self.home) {
             (Some(rest), Some(home)) => home.join(rest),
             (Some(_), None) => return Err("`~/` needs the variable HOME, which is not set".to_owned()),
-            (None, _) => self.base.join(text),
+            (None, _) => match &self.base {
+                Some(base) => base.join(text),
+                None => PathBuf::from(text),
+            },
         };
+        if !path.is_absolute() {
+            return Err("want an absolute path, as the current directory cannot be told".to_owned());
+        }
         let text = path.into_os_string().into_string();
         text.map_err(|path| format!("want a path in UTF-8, not `{}`", path.display()))
     }

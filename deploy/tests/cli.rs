@@ -1,0 +1,200 @@
+//! The command line as a user meets it: the real binary, a real nats-server, exit codes and streams.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use serde_json::Value;
+use support::{Sandbox, git_repository};
+
+#[test]
+fn help_says_what_there_is() {
+    let sandbox = Sandbox::new();
+    let help = |args: &[&str]| String::from_utf8(sandbox.vp(args).stdout).unwrap();
+    insta::assert_snapshot!("help", help(&["--help"]));
+    for command in ["dispatch", "wait", "notices", "bench", "demo", "ledger rebuild"] {
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.push("--help");
+        insta::assert_snapshot!(format!("help_{}", command.replace(' ', "_")), help(&args));
+    }
+}
+
+#[test]
+fn without_a_server_every_command_that_needs_one_exits_69_and_says_what_to_do() {
+    let sandbox = Sandbox::new();
+    for args in [
+        &["list"][..],
+        &["get", "m-aaaaaaaaaaaaaaaaaaaaaaaaaa"],
+        &["dispatch", "--session", "s", "--lane", "vp.coder.primary", "x"],
+        &["notices", "--session", "s"],
+        &["events"],
+        &["lanes"],
+        &["worker"],
+        &["bridge"],
+    ] {
+        let out = sandbox.vp(args);
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(69), "{args:?}: {said}");
+        assert!(said.contains("vp up") && said.contains("--nats-url"), "{args:?}: {said}");
+        assert!(out.stdout.is_empty(), "{args:?}");
+    }
+    let out = sandbox.vp(&["list", "--nats-url", "nats://127.0.0.1:1"]);
+    assert_eq!(out.status.code(), Some(69), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
+fn usage_and_configuration_errors_have_their_own_codes() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.vp(&["no-such-command"]).status.code(), Some(2));
+    assert_eq!(sandbox.vp(&["wait"]).status.code(), Some(2));
+    assert_eq!(sandbox.vp(&["list", "--set", "nats.replicas"]).status.code(), Some(2));
+    let out = sandbox.vp(&["config", "check", "--set", "nats.replicas=2"]);
+    assert_eq!(out.status.code(), Some(78));
+    assert!(String::from_utf8(out.stderr).unwrap().contains("nats.replicas"));
+    let out = sandbox.vp(&["config", "check", "--set", "no.such.key=1"]);
+    assert_eq!(out.status.code(), Some(78));
+    assert!(String::from_utf8(out.stderr).unwrap().contains("no.such.key"));
+    assert_eq!(sandbox.vp(&["config", "check"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_mission_goes_out_and_its_result_comes_back() {
+    let sandbox = Sandbox::new();
+    let repo = git_repository();
+    let up = sandbox.up();
+    let constraint = format!("repo={}", repo.path().display());
+    let dispatch = [
+        "dispatch",
+        "--session",
+        "me",
+        "--lane",
+        "vp.general.primary",
+        "--key",
+        "one",
+        "--constraint",
+        &constraint,
+        "--wait",
+        "-o",
+        "ndjson",
+        "Report on the repository",
+    ];
+    let out = sandbox.vp(&dispatch);
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    let waited: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(waited["mission"]["status"], "completed");
+    let mission = waited["mission"]["mission_id"].as_str().unwrap();
+
+    // The same key is the same mission, run once.
+    let again: Value = serde_json::from_slice(&sandbox.vp(&dispatch).stdout).unwrap();
+    assert_eq!(again["mission"]["mission_id"], mission);
+    assert_eq!(again["mission"]["attempt"], 1);
+
+    let told = || {
+        let out = sandbox.vp(&["notices", "--session", "me", "-o", "ndjson"]);
+        let text = String::from_utf8(out.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    let notices = told();
+    let last = notices.last().unwrap();
+    assert_eq!(last["event"], "vp.mission.completed");
+    let text = last["text"].as_str().unwrap();
+    for line in [
+        "Primary work product: report.md",
+        "Supporting artifact: ",
+        "Receipt: mission_receipt.json",
+        "Sync marker: sync_ready.json",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(told().is_empty(), "shown once, never again");
+
+    let out = sandbox.vp(&["artifacts", mission, "--category", "primary_work_product", "-o", "json"]);
+    let read: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(read["artifacts"][0]["path"], "report.md");
+    assert!(read["artifacts"][0]["excerpt"].as_str().unwrap().contains('#'));
+
+    let out = sandbox.vp(&["ledger", "rebuild", "--check"]);
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    let out = sandbox.vp(&["doctor", "-o", "json"]);
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stdout));
+    let out = sandbox.vp(&["events", "--mission", mission, "-o", "ndjson"]);
+    let kinds: Vec<String> = String::from_utf8(out.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        kinds,
+        ["dispatched", "started", "outcome_recorded", "completed"].map(|kind| format!("vp.mission.{kind}"))
+    );
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn bad_input_is_refused_by_name_and_nothing_is_published() {
+    let sandbox = Sandbox::new();
+    let up = sandbox.up();
+    let dispatch = |args: &[&str]| {
+        let mut all = vec!["dispatch", "--session", "me", "-o", "json"];
+        all.extend(args);
+        let out = sandbox.vp(&all);
+        let answer: Value = serde_json::from_slice(&out.stdout).unwrap_or_default();
+        (out.status.code(), answer["error"]["code"].as_str().unwrap_or_default().to_owned(), answer)
+    };
+    for (args, field) in [
+        (&["--lane", "vp.*.primary", "x"][..], "vp_id"),
+        (&["--lane", "vp.coder.primary", ""], "objective"),
+        (&["--lane", "vp.coder.primary", "--priority", "soon", "x"], "priority"),
+        (&["--lane", "vp.coder.primary", "--reply-mode", "loud", "x"], "reply_mode"),
+        (&["--lane", "vp.coder.primary", "--deadline", "tomorrow", "x"], "deadline"),
+        (&["--lane", "vp.coder.primary", "--max-attempts", "0", "x"], "max_attempts"),
+        (&["--lane", "vp.coder.primary", "--wall-seconds", "0", "x"], "wall_seconds"),
+    ] {
+        let (exit, code, answer) = dispatch(args);
+        assert_eq!((exit, code.as_str()), (Some(2), "validation_error"), "{args:?}: {answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(field), "{field}: {answer}");
+    }
+    let (exit, code, answer) = dispatch(&["--lane", "vp.nobody.primary", "x"]);
+    assert_eq!((exit, code.as_str()), (Some(2), "unknown_lane"), "{answer}");
+    let out = sandbox.vp(&["list", "--status", "sleeping", "-o", "json"]);
+    assert_eq!(out.status.code(), Some(2));
+    let out = sandbox.vp(&["get", "m-aaaaaaaaaaaaaaaaaaaaaaaaaa", "-o", "json"]);
+    let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((out.status.code(), &answer["error"]["code"]), (Some(1), &Value::from("not_found")));
+    assert!(String::from_utf8(sandbox.vp(&["events"]).stdout).unwrap().is_empty(), "nothing was published");
+    // Who asks is never guessed.
+    let out = sandbox.vp(&["dispatch", "--lane", "vp.coder.primary", "x"]);
+    assert!(matches!(out.status.code(), Some(2 | 77)), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_data_dir_serves_one_system_at_a_time() {
+    let sandbox = Sandbox::new();
+    let up = sandbox.up();
+    let second = sandbox.vp(&["up"]);
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("lock") || said.contains("in use") || said.contains("already"), "{said}");
+    assert_eq!(up.stop(), Some(0));
+    // Released by a stop, and what was kept is still there.
+    assert_eq!(sandbox.up().stop(), Some(0));
+}
+
+#[test]
+fn the_demo_does_the_main_job_on_a_repository() {
+    let sandbox = Sandbox::new();
+    let repo = git_repository();
+    let out = sandbox.vp(&["demo", "--repo", repo.path().to_str().unwrap()]);
+    let (shown, said) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
+    assert_eq!(out.status.code(), Some(0), "{shown}\n{said}");
+    for wanted in [
+        "Primary work product: report.md",
+        "Primary work product: changes.patch",
+        "Receipt: ",
+        "Sync marker: ",
+        "dispatch to start",
+    ] {
+        assert!(shown.contains(wanted), "no `{wanted}` in:\n{shown}\n{said}");
+    }
+    assert!(!sandbox.vp(&["demo", "--repo", "/nonexistent"]).status.success());
+}
