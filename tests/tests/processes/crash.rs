@@ -1,0 +1,172 @@
+//! Workers and bridges that are killed or frozen.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use vp_shared::api::AttemptStatus;
+use vp_shared::mission::Status;
+use vp_tests::lanes::{CODER, DELIVERS, ENDLESS, Runs, shell_lane};
+use vp_tests::process::{Installation, Process, is_alive};
+use vp_tests::until::until_true;
+use vp_tests::world::{SESSION, World};
+
+async fn worker(vp: &Installation, id: &str) -> Process {
+    let mut worker = vp.spawn(id, ["worker", "--id", id]);
+    worker.until_it_says(&format!("worker {id} serves")).await;
+    worker
+}
+
+async fn bridge(vp: &Installation) -> Process {
+    let mut bridge = vp.spawn("bridge", ["bridge"]);
+    bridge.until_it_says("the bridge runs").await;
+    bridge
+}
+
+/// A script whose first attempt never ends by itself.
+fn first_is_endless(runs: &Runs) -> String {
+    runs.script(&format!("test $VP_ATTEMPT = 2 || {{ {ENDLESS}; }}; {DELIVERS}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mission_of_a_killed_worker_runs_as_attempt_two_well_before_the_lease_is_over() {
+    let runs = Runs::default();
+    let world = World::builder().lane(CODER, shell_lane(&first_is_endless(&runs))).start().await;
+    let vp = Installation::of(&world);
+    let first = worker(&vp, "w1").await;
+    let mission = world.dispatch(CODER, json!({})).await;
+    let run = runs.until(1).await.remove(0);
+    let _second = worker(&vp, "w2").await;
+    let killed = Instant::now();
+    first.kill();
+    let ended = world.wait(&mission).await;
+    assert!(killed.elapsed() < Duration::from_secs(15), "{:?} of a lease of 30 s", killed.elapsed());
+    assert_eq!((ended.status, ended.attempt), (Status::Completed, 2));
+    until_true("the killed worker's executor is gone", async || !is_alive(run.pid)).await;
+    let statuses: Vec<_> = world.get(&mission).await.attempts.iter().map(|attempt| attempt.status).collect();
+    assert_eq!(statuses, [AttemptStatus::Lost, AttemptStatus::Completed]);
+    world.assert_ledger_equals_log().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_that_comes_back_takes_its_own_missions_over() {
+    let runs = Runs::default();
+    let world = World::builder().lane(CODER, shell_lane(&first_is_endless(&runs))).start().await;
+    let vp = Installation::of(&world);
+    let first = worker(&vp, "w1").await;
+    let mission = world.dispatch(CODER, json!({})).await;
+    runs.until(1).await;
+    first.kill();
+    let killed = Instant::now();
+    let _again = worker(&vp, "w1").await;
+    let ended = world.wait(&mission).await;
+    assert!(killed.elapsed() < Duration::from_secs(20), "{:?} of a lease of 30 s", killed.elapsed());
+    assert_eq!((ended.status, ended.attempt), (Status::Completed, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_worker_loses_its_mission_and_its_late_result() {
+    let runs = Runs::default();
+    let gate = runs.file().with_extension("gate");
+    let until_gate = format!("until test -e {}; do sleep 0.05; done; echo first > late.md", gate.display());
+    let script = runs.script(&format!("test $VP_ATTEMPT = 2 || {{ {until_gate}; exit 0; }}; {DELIVERS}"));
+    let mut lane = shell_lane(&script);
+    lane.ack_wait_seconds = 6;
+    let world = World::builder().lane(CODER, lane).start().await;
+    let vp = Installation::of(&world);
+    let first = worker(&vp, "w1").await;
+    let mission = world.dispatch(CODER, json!({})).await;
+    let run = runs.until(1).await.remove(0);
+    let _second = worker(&vp, "w2").await;
+    first.freeze();
+    let ended = world.wait(&mission).await;
+    assert_eq!((ended.status, ended.attempt), (Status::Completed, 2));
+    // The keeper is no part of the frozen process: it has killed the executor.
+    until_true("the frozen worker's executor is gone", async || !is_alive(run.pid)).await;
+    std::fs::write(&gate, "").unwrap();
+    first.thaw();
+    // It is back when it serves again; what it thought of the first mission is not in the log.
+    let next = world.dispatch(CODER, json!({"max_attempts": 2})).await;
+    assert_eq!(world.wait(&next).await.status, Status::Completed);
+    assert!(first.terminate().await.success());
+    assert_eq!(world.log(&mission).await.mission.last_seq, ended.last_seq);
+    world.assert_ledger_equals_log().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_killed_again_and_again_lose_no_mission_and_run_no_attempt_twice() {
+    let runs = Runs::default();
+    let mut lane = shell_lane(&runs.script("sleep 0.2"));
+    lane.slots = 4;
+    lane.retry.max_attempts = 20;
+    let world = World::builder().lane(CODER, lane).start().await;
+    let vp = Installation::of(&world);
+    let mut missions = Vec::new();
+    for _ in 0..60 {
+        missions.push(world.dispatch(CODER, json!({"reply_mode": "final"})).await);
+    }
+    let _steady = worker(&vp, "w0").await;
+    for round in 1..=4 {
+        let victim = worker(&vp, &format!("w{round}")).await;
+        runs.until(round * 12).await;
+        victim.kill();
+    }
+    for mission in &missions {
+        let ended = world.wait(mission).await;
+        assert_eq!(ended.status, Status::Completed, "{ended:?}");
+    }
+    let all = runs.all();
+    let different: BTreeSet<_> = all.iter().map(|run| (&run.mission_id, run.attempt)).collect();
+    assert_eq!(all.len(), different.len(), "an attempt ran twice");
+    let notices = world.all_notices(SESSION, CODER).await;
+    let told: BTreeSet<_> = notices.iter().map(|notice| &notice.mission_id).collect();
+    assert_eq!((notices.len(), told.len()), (missions.len(), missions.len()));
+    world.assert_ledger_equals_log().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_killed_again_and_again_tells_each_thing_once() {
+    let mut world =
+        World::builder().lane(CODER, vp_tests::lanes::noop_lane()).workers(1).without_bridge().start().await;
+    let vp = Installation::of(&world);
+    let mut missions = Vec::new();
+    for _ in 0..5 {
+        let bridge = bridge(&vp).await;
+        for _ in 0..60 {
+            missions.push(world.dispatch(CODER, json!({})).await);
+        }
+        // Somewhere within its work.
+        until_true("the ledger has begun", async || {
+            world.dispatcher().ledger_status().await.is_ok_and(|status| status.cursor > 0)
+        })
+        .await;
+        bridge.kill();
+    }
+    for mission in &missions {
+        world.wait(mission).await;
+    }
+    world.start_bridge().await;
+    world.until_projected().await;
+    let notices = world.all_notices(SESSION, CODER).await;
+    let different: BTreeSet<_> = notices.iter().map(|notice| &notice.notice_id).collect();
+    assert_eq!((notices.len(), different.len()), (3 * missions.len(), 3 * missions.len()));
+    world.assert_ledger_equals_log().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_asked_to_end_finishes_what_it_has() {
+    let runs = Runs::default();
+    let world = World::builder().lane(CODER, shell_lane(&runs.script("sleep 2"))).start().await;
+    let vp = Installation::of(&world);
+    let worker = worker(&vp, "w1").await;
+    let mission = world.dispatch(CODER, json!({})).await;
+    let waiting = world.dispatch(CODER, json!({})).await;
+    runs.until(2).await;
+    let queued = world.dispatch(CODER, json!({})).await;
+    assert!(worker.terminate().await.success());
+    for done in [mission, waiting] {
+        let ended = world.log(&done).await.mission;
+        assert_eq!((ended.status, ended.attempt), (Status::Completed, 1));
+    }
+    assert_eq!(world.log(&queued).await.mission.status, Status::Queued);
+}

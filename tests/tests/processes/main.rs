@@ -1,0 +1,7 @@
+//! Sentences about the whole that only processes of their own can show: `kill -9`, frozen, restarted, exit codes.
+//! They need the `vp` binary of this build: `cargo build --bin vp` (`make test` does that).
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod crash;
+mod up;
