@@ -22,9 +22,9 @@ use crate::status::StatusBoard;
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(30);
 /// So many messages at once mean a busy log: then a moment is waited for more, because a transaction has a price of its
-/// own. A lone message never waits.
+/// own and a mission's row is written once for all its events in it. A lone message never waits.
 const BUSY: usize = 32;
-const MOMENT: Duration = Duration::from_millis(4);
+const MOMENT: Duration = Duration::from_millis(25);
 /// A transaction is cut when its messages hold so much.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// A transaction slower than this is told.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+#[path = "support/jwt.rs"]
+mod jwt;
 mod support;
 
 use std::time::Duration;
@@ -12,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use vp_nats::connect::{Auth, ConnectConfig, ConnectError, LinkError, Secret, connect};
 use vp_nats::harness::TestServer;
 
-use support::jwt::JwtWorld;
+use jwt::JwtWorld;
 use support::plain_server;
 
 /// Longer than anything here takes on a busy machine.

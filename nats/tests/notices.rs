@@ -66,6 +66,22 @@ async fn read(reader: &mut NoticeReader, keys: std::ops::Range<u32>) {
 }
 
 #[tokio::test]
+async fn a_batch_of_which_the_stream_has_some_already_is_shown_once_and_in_order() {
+    let world = World::start().await;
+    let simone = session("simone");
+    assert_eq!(send(&world.conn, &outgoing(&simone, 0..3)).await, 3);
+    let other = session("other");
+    let mut mixed = outgoing(&simone, 0..700);
+    mixed.insert(100, outgoing(&other, 1000..1001).remove(0));
+    assert_eq!(send(&world.conn, &mixed).await, 701);
+    let mut reader = NoticeReader::open(&world.conn, &simone).await.unwrap();
+    read(&mut reader, 0..700).await;
+    assert!(reader.next(SHORT).await.unwrap().is_none());
+    let mut reader = NoticeReader::open(&world.conn, &other).await.unwrap();
+    read(&mut reader, 1000..1001).await;
+}
+
+#[tokio::test]
 async fn notices_sent_twice_are_shown_once_and_in_order() {
     let world = World::start().await;
     let simone = session("Simone#1/main.>");

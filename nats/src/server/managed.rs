@@ -22,8 +22,11 @@ const READY_DEADLINE: Duration = Duration::from_mins(3);
 const STOP_DEADLINE: Duration = Duration::from_mins(1);
 /// After a KILL only the kernel is waited for.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
-/// Keeps the garbage collector of the server from growing into the memory of the missions.
-const GO_MEMORY_LIMIT: &str = "512MiB";
+/// How much the server's heap grows between two collections, in percent: half the processor time of the default.
+const GO_GC_PERCENT: &str = "200";
+/// The least soft limit of the server's heap, in bytes. Each event of the log costs some 270 bytes of it, and near
+/// the limit the server does little but collect.
+const GO_MEMORY_FLOOR: u64 = 512 << 20;
 /// What the server needs of our environment; the rest may hold secrets.
 const PASSED_ENV: [&str; 4] = ["PATH", "HOME", "TZ", "LD_LIBRARY_PATH"];
 
@@ -256,6 +259,12 @@ fn command_in(binary: &Path, files: &Files) -> Command {
     let mut command = Command::new(binary);
     command.arg("-c").arg(&files.config).current_dir(&files.dir).stdin(Stdio::null()).env_clear();
     command.envs(PASSED_ENV.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))));
-    command.env("GOMEMLIMIT", GO_MEMORY_LIMIT);
+    command.env("GOGC", GO_GC_PERCENT).env("GOMEMLIMIT", go_memory_limit().to_string());
     command
+}
+
+/// Half of the machine.
+fn go_memory_limit() -> u64 {
+    let system = rustix::system::sysinfo();
+    (u64::from(system.mem_unit) * system.totalram / 2).max(GO_MEMORY_FLOOR)
 }

@@ -1,7 +1,5 @@
 //! What the tests of connections need besides the harness.
 
-pub(crate) mod jwt;
-
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
