@@ -12,6 +12,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use vp_shared::time::UtcTime;
+
 use crate::connect::Connection;
 
 /// Why a request has no good answer.
@@ -118,6 +120,8 @@ pub(crate) struct Raw {
     pub(crate) subject: String,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Bytes,
+    /// When it was stored, by the server's clock.
+    pub(crate) stored_at: UtcTime,
 }
 
 /// Which message is wanted.
@@ -146,6 +150,9 @@ pub(crate) async fn read_message(
         };
         match builder.send().await {
             Ok(message) => Ok(Some(Raw {
+                stored_at: UtcTime::from_micros(
+                    i64::try_from(message.time.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX),
+                ),
                 seq: message.sequence,
                 subject: message.subject.into_string(),
                 headers: message.headers,

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 use vp_shared::api::{Presence, WorkerAnswer, WorkerQuestion};
 use vp_shared::ids::WorkerId;
+use vp_shared::time::UtcTime;
 
 use crate::ack::is_marker;
 use crate::api::{self, ApiError, ErrorBody, Pick, ask, read_message};
@@ -97,14 +98,31 @@ async fn put(
 /// # Errors
 /// [`PresenceError`].
 pub async fn lookup(conn: &Connection, worker_id: &WorkerId) -> Result<Option<Presence>, PresenceError> {
+    Ok(match read_key(conn, worker_id).await? {
+        Key::Present(presence) => Some(*presence),
+        Key::Absent { .. } => None,
+    })
+}
+
+/// A worker's presence key.
+enum Key {
+    Present(Box<Presence>),
+    /// It has expired or was removed; long ago when nothing tells when.
+    Absent {
+        since: Option<UtcTime>,
+    },
+}
+
+async fn read_key(conn: &Connection, worker_id: &WorkerId) -> Result<Key, PresenceError> {
     let failed = |why: String| PresenceError { what: "look up a worker's presence", why };
     let key = format!("{KEYS}{worker_id}");
     let found = read_message(conn, STREAM, Pick::Last(&key), PATIENCE).await;
     match found.map_err(|error| failed(error.to_string()))? {
-        Some(message) if !is_marker(&message.headers) => {
-            serde_json::from_slice(&message.payload).map(Some).map_err(|error| failed(error.to_string()))
-        }
-        _ => Ok(None),
+        Some(message) if is_marker(&message.headers) => Ok(Key::Absent { since: Some(message.stored_at) }),
+        Some(message) => serde_json::from_slice(&message.payload)
+            .map(Key::Present)
+            .map_err(|error| failed(error.to_string())),
+        None => Ok(Key::Absent { since: None }),
     }
 }
 

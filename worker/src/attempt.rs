@@ -99,6 +99,10 @@ async fn execute(own: &Owned<'_>) -> Executed {
         Stop::Cancel => return Executed::Ended(Attempted::without_workspace(cancelled())),
         stop => return Executed::Stopped(stop),
     }
+    // This process may have been frozen since it claimed.
+    if own.hold.left().is_zero() {
+        return Executed::Stopped(Stop::Fenced);
+    }
     match &own.lane.profile.executor {
         ExecutorProfile::Noop {} => Executed::Ended(noop::run()),
         ExecutorProfile::Command { .. } => command::run(own).await,

@@ -238,7 +238,13 @@ impl Case<'_> {
 
     async fn probe(&self, mission: &Mission) -> Liveness {
         let Some(owner) = &mission.owner else { return Liveness::Gone };
-        let found = presence::prove_gone(&self.lane.shared.conn, &owner.worker, &mission.mission_id).await;
+        let found = presence::prove_gone(
+            &self.lane.shared.conn,
+            &owner.worker,
+            &mission.mission_id,
+            self.lane.terms.self_kill_after,
+        )
+        .await;
         tracing::info!(
             mission_id = %mission.mission_id, vp_id = %mission.vp_id, attempt = mission.attempt,
             owner = %owner.worker.worker_id, ?found, "looked for the owner of a mission that came again"

@@ -7,9 +7,11 @@ use vp_shared::api::{WorkerAnswer, WorkerQuestion};
 use vp_shared::event::WorkerRef;
 use vp_shared::ids::MissionId;
 use vp_shared::mission::Liveness;
+use vp_shared::time::UtcTime;
 
-use super::lookup;
+use super::{PRESENCE_TTL, read_key};
 use crate::api::{self, ApiError};
+use crate::clock;
 use crate::connect::Connection;
 use crate::subject;
 
@@ -20,6 +22,9 @@ const BETWEEN: Duration = Duration::from_secs(1);
 /// After a restart of the server all keys may have expired and nobody be subscribed: for this long after our own
 /// connect the others may still be connecting (2 s apart at most) and renewing their keys.
 const SETTLED: Duration = Duration::from_secs(4);
+
+/// The server ends a key within this after its time.
+const TTL_PRECISION: Duration = Duration::from_secs(1);
 
 /// What a worker says of a mission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,19 +41,28 @@ enum Says {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     Absent,
+    /// Absent, and for so long that an executor of a frozen worker has been killed by its keeper.
+    LongAbsent,
     ThisLife,
     AnotherLife,
     Unread,
 }
 
 /// Proves, or not, that `owner` no longer holds `mission_id`. It is gone when
-/// - its presence key is absent and it does not answer otherwise,
+/// - its presence key is absent and nobody answers for it, or the answer is that it does not hold the mission,
 /// - it lives another life and says that it does not hold the mission,
-/// - it says so, or has no responder, twice, a second apart.
+/// - it says so, or has no responder, twice, a second apart,
+/// - its key has been absent for about `self_kill_after`, after which no executor of a frozen worker is left alive, and
+///   it is silent.
 ///
 /// Anything else, such as no answer in time, is [`Liveness::Alive`]. Takes up to 4 s longer just after a connect.
-pub async fn prove_gone(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> Liveness {
-    prove(conn, owner, mission_id, Silence::Counts).await
+pub async fn prove_gone(
+    conn: &Connection,
+    owner: &WorkerRef,
+    mission_id: &MissionId,
+    self_kill_after: Duration,
+) -> Liveness {
+    prove(conn, owner, mission_id, Silence::CountsAfter(self_kill_after)).await
 }
 
 /// As [`prove_gone`], for who would end a lease before its time: silence proves nothing, because a worker that is cut
@@ -60,7 +74,7 @@ pub async fn prove_dead(conn: &Connection, owner: &WorkerRef, mission_id: &Missi
 /// What an absent key and no answer are worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Silence {
-    Counts,
+    CountsAfter(Duration),
     ProvesNothing,
 }
 
@@ -68,14 +82,16 @@ async fn prove(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, sil
     if !settled(conn).await {
         return Liveness::Alive;
     }
-    let first = look(conn, owner, mission_id).await;
+    let first = look(conn, owner, mission_id, silence).await;
     let gone = match first {
-        (Key::Absent, Says::NoResponder | Says::DoesNotHold) | (Key::AnotherLife, Says::DoesNotHold) => true,
-        (Key::Absent, Says::Silence) if silence == Silence::ProvesNothing => false,
-        (_, Says::Holds) | (Key::Unread, _) | (Key::ThisLife | Key::AnotherLife, Says::Silence) => false,
-        (Key::ThisLife | Key::AnotherLife, _) | (Key::Absent, Says::Silence) => {
+        (Key::Absent | Key::LongAbsent, Says::NoResponder | Says::DoesNotHold)
+        | (Key::AnotherLife, Says::DoesNotHold) => true,
+        (_, Says::Holds)
+        | (Key::Unread, _)
+        | (Key::ThisLife | Key::AnotherLife | Key::Absent, Says::Silence) => false,
+        (Key::ThisLife | Key::AnotherLife, _) | (Key::LongAbsent, Says::Silence) => {
             sleep(BETWEEN).await;
-            confirms(first, look(conn, owner, mission_id).await)
+            confirms(first, look(conn, owner, mission_id, silence).await)
         }
     };
     tracing::debug!(
@@ -85,10 +101,10 @@ async fn prove(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, sil
 }
 
 /// Whether a second look says the same as the first.
-fn confirms((key, says): (Key, Says), (key_now, says_now): (Key, Says)) -> bool {
+fn confirms((_, says): (Key, Says), (key_now, says_now): (Key, Says)) -> bool {
     match says {
         // Frozen, or cut off together with its key.
-        Says::Silence => key_now == Key::Absent && says_now != Says::Holds && key == Key::Absent,
+        Says::Silence => key_now == Key::LongAbsent && says_now != Says::Holds,
         says => says_now == says && key_now != Key::Unread,
     }
 }
@@ -102,17 +118,30 @@ async fn settled(conn: &Connection) -> bool {
     now.connected && now.generation == state.generation
 }
 
-async fn look(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> (Key, Says) {
-    let key = match lookup(conn, &owner.worker_id).await {
-        Ok(None) => Key::Absent,
-        Ok(Some(presence)) if presence.worker.incarnation == owner.incarnation => Key::ThisLife,
-        Ok(Some(_)) => Key::AnotherLife,
+async fn look(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, silence: Silence) -> (Key, Says) {
+    let key = match read_key(conn, &owner.worker_id).await {
+        Ok(super::Key::Absent { since }) => absent(since, silence),
+        Ok(super::Key::Present(presence)) if presence.worker.incarnation == owner.incarnation => {
+            Key::ThisLife
+        }
+        Ok(super::Key::Present(_)) => Key::AnotherLife,
         Err(error) => {
             tracing::debug!(worker_id = %owner.worker_id, %error, "could not read a presence key");
             return (Key::Unread, Says::Silence);
         }
     };
     (key, ask_worker(conn, owner, mission_id).await)
+}
+
+/// A frozen worker's last sign of life is one TTL older than its key's end, and its executor outlives that sign by
+/// `self_kill_after` at most.
+fn absent(since: Option<UtcTime>, silence: Silence) -> Key {
+    let Silence::CountsAfter(self_kill_after) = silence else { return Key::Absent };
+    let long = self_kill_after.saturating_sub(PRESENCE_TTL).saturating_sub(TTL_PRECISION);
+    match since {
+        Some(since) if clock::now().since(since) < long => Key::Absent,
+        _ => Key::LongAbsent,
+    }
 }
 
 async fn ask_worker(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> Says {
