@@ -15,11 +15,42 @@ pub struct BridgeConfig {
     pub batch: usize,
     /// How often the missions of dead workers are looked for, beside being told of a death.
     pub sweep_every: Duration,
+    /// How the reconciler takes its time.
+    pub reconcile: ReconcileTimes,
+}
+
+/// How the reconciler takes its time: what it acts on stays so for longer than any hand-over takes, and yet a stranded
+/// mission is back within a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReconcileTimes {
+    /// How often it looks.
+    pub every: Duration,
+    /// How long a mission must look stranded before it is brought back.
+    pub confirm_after: Duration,
+    /// How long an entry may rest in hand, at least: longer than workers hand entries back for. A lane's `ack_wait`
+    /// counts if it is longer.
+    pub in_hand_for: Duration,
+}
+
+impl Default for ReconcileTimes {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(8),
+            confirm_after: Duration::from_secs(40),
+            in_hand_for: Duration::from_secs(30),
+        }
+    }
 }
 
 impl BridgeConfig {
     /// With batches of at most 1,000 messages and a sweep each 15 s.
     pub fn new(ledger: impl Into<String>, lanes: Lanes) -> Self {
-        Self { ledger: ledger.into(), lanes, batch: 1_000, sweep_every: Duration::from_secs(15) }
+        Self {
+            ledger: ledger.into(),
+            lanes,
+            batch: 1_000,
+            sweep_every: Duration::from_secs(15),
+            reconcile: ReconcileTimes::default(),
+        }
     }
 }

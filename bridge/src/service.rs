@@ -18,6 +18,7 @@ use vp_shared::api::{
 use vp_shared::error::Chain;
 
 use crate::ledger::{Ledger, LedgerError};
+use crate::status::StatusBoard;
 
 /// The service's name.
 pub const SERVICE: &str = "vp-ledger";
@@ -31,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Clerk {
     pub(crate) conn: Connection,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) status: StatusBoard,
 }
 
 /// Begins to answer.
@@ -117,6 +119,7 @@ impl Clerk {
             notices_pending: self.ledger.unsent_total().await?,
             anomalies_total,
             anomalies,
+            reconciler: self.status.subscribe().borrow().reconciler.clone(),
         })
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use vp_bridge::{Bridge, BridgeConfig, BridgeError, LedgerError};
+use vp_bridge::{Bridge, BridgeConfig, BridgeError, LedgerError, ReconcileTimes};
 use vp_dispatcher::{Caller, Dispatcher, DispatcherConfig};
 use vp_nats::connect::{ConnectConfig, Connection, connect};
 use vp_nats::harness::TestServer;
@@ -36,6 +36,7 @@ pub struct Builder {
     lanes: Lanes,
     workers: usize,
     without_bridge: bool,
+    reconcile: ReconcileTimes,
 }
 
 impl Builder {
@@ -57,6 +58,12 @@ impl Builder {
         self
     }
 
+    /// With a reconciler that takes its time like this.
+    pub fn reconcile(mut self, times: ReconcileTimes) -> Self {
+        self.reconcile = times;
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> World {
         crate::log_if_wanted();
@@ -65,8 +72,16 @@ impl Builder {
         let conn = server.connect().await;
         ensure(&conn, &TopologyConfig::default(), &self.lanes).await.unwrap();
         let dispatcher = Dispatcher::new(conn.clone(), DispatcherConfig::new(self.lanes.clone(), HOST));
-        let mut world =
-            World { workers: Vec::new(), bridge: None, dispatcher, conn, lanes: self.lanes, server, dir };
+        let mut world = World {
+            workers: Vec::new(),
+            bridge: None,
+            dispatcher,
+            conn,
+            lanes: self.lanes,
+            reconcile: self.reconcile,
+            server,
+            dir,
+        };
         if !self.without_bridge {
             world.start_bridge().await;
         }
@@ -85,6 +100,7 @@ pub struct World {
     dispatcher: Dispatcher,
     conn: Connection,
     lanes: Lanes,
+    reconcile: ReconcileTimes,
     /// The server, to be killed, stopped, frozen and restarted.
     pub server: TestServer,
     dir: TempDir,
@@ -125,7 +141,8 @@ impl World {
     /// Starts the bridge on the world's ledger. One that was killed a moment ago may still have it in use: unlike a
     /// process, its tasks end one by one.
     pub async fn start_bridge(&mut self) {
-        let config = BridgeConfig::new(self.ledger().to_str().unwrap(), self.lanes.clone());
+        let mut config = BridgeConfig::new(self.ledger().to_str().unwrap(), self.lanes.clone());
+        config.reconcile = self.reconcile;
         let bridge = until("the bridge starts", async || {
             match Bridge::start(self.server.connect().await, config.clone()).await {
                 Ok(bridge) => Some(bridge),

@@ -9,3 +9,4 @@ mod network;
 mod notices;
 mod once;
 mod queue;
+mod stranded;

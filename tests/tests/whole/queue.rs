@@ -152,3 +152,25 @@ async fn what_is_no_event_stops_neither_its_lane_nor_the_ledger() {
     let unknown = world.call(ToolName::Get, json!({"mission_id": stranger})).await.unwrap_err();
     assert_eq!(unknown.code, ErrorCode::NotFound);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mission_that_was_given_back_and_then_moved_to_another_tier_runs_its_second_attempt() {
+    let runs = Runs::default();
+    let script = runs.script("test $VP_ATTEMPT -gt 1 || sleep 600");
+    let mut world = World::builder().lane(CODER, shell_lane(&script)).workers(1).start().await;
+    let keyed = |priority: &str| json!({"idempotency_key": "k", "priority": priority});
+    let mission = world.dispatch(CODER, keyed("low")).await;
+    runs.until(1).await;
+    let worker = world.worker("w1");
+    worker.drain();
+    worker.drain();
+    world.until_status(&mission, Status::Queued).await;
+    world.stop_worker("w1").await;
+    assert_eq!(world.dispatch(CODER, keyed("urgent")).await, mission);
+    world.start_worker("w2").await;
+    let ended = world.wait(&mission).await;
+    assert_eq!((ended.status, ended.attempt), (Status::Completed, 2));
+    let logged = world.log(&mission).await;
+    assert!(logged.anomalies.is_empty(), "{:?}", logged.anomalies);
+    assert_eq!(runs.all().len(), 2);
+}
