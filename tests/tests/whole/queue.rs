@@ -5,8 +5,10 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use vp_nats::clock::now;
+use vp_nats::topology::queue_progress;
 use vp_shared::api::{ErrorCode, ToolName};
 use vp_shared::mission::{EventKind, Status};
+use vp_shared::tier::Tier;
 use vp_tests::lanes::{CODER, DELIVERS, Runs, lane_id, noop_lane, shell_lane};
 use vp_tests::until::until_true;
 use vp_tests::world::{SESSION, World};
@@ -166,6 +168,12 @@ async fn a_mission_that_was_given_back_and_then_moved_to_another_tier_runs_its_s
     worker.drain();
     world.until_status(&mission, Status::Queued).await;
     world.stop_worker("w1").await;
+    // What its pulls still bring would be handed back, and come to the next worker as a second delivery.
+    until_true("the first worker's pulls are over", async || {
+        let urgent = queue_progress(world.conn(), &lane_id(CODER), Tier::Urgent).await.unwrap().unwrap();
+        urgent.pulls == 0
+    })
+    .await;
     assert_eq!(world.dispatch(CODER, keyed("urgent")).await, mission);
     world.start_worker("w2").await;
     let ended = world.wait(&mission).await;
