@@ -116,6 +116,7 @@ impl Clerk {
             stream_last,
             projected_at: cursor.and_then(|cursor| cursor.event_at),
             missions: self.ledger.counts().await?,
+            waiting: self.ledger.waiting_by_lane().await?,
             notices_pending: self.ledger.unsent_total().await?,
             anomalies_total,
             anomalies,

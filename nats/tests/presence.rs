@@ -23,7 +23,7 @@ use vp_shared::mission::Liveness;
 fn presence(worker: &WorkerRef, busy: u32) -> Presence {
     Presence {
         worker: worker.clone(),
-        lanes: vec![LanePresence { vp_id: lane_id(), slots: 4, busy }],
+        lanes: vec![LanePresence { vp_id: lane_id(), slots: 4, busy, starved_since: None }],
         since: clock::now(),
         draining: false,
     }

@@ -1,6 +1,6 @@
 //! Missions that have not ended, with what the reconciler judges them by.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use vp_shared::ids::{Attempt, MissionId, VpId, WorkerId};
@@ -70,6 +70,24 @@ impl Ledger {
             .map_err(LedgerError::db("read which missions have not ended"))?;
         let rows = rows.into_iter().filter(|row| Place::of(row.0).epoch == epoch);
         rows.map(unfinished_of).collect()
+    }
+
+    /// How many missions of each lane wait for a free slot.
+    ///
+    /// # Errors
+    /// [`LedgerError::Database`].
+    pub(crate) async fn waiting_by_lane(&self) -> Result<BTreeMap<String, u64>, LedgerError> {
+        let rows: Vec<(String, i64)> = mission::Entity::find()
+            .select_only()
+            .column(mission::Column::VpId)
+            .column_as(mission::Column::MissionId.count(), "missions")
+            .filter(mission::Column::Status.eq(Status::Queued.name()))
+            .group_by(mission::Column::VpId)
+            .into_tuple()
+            .all(&self.reader)
+            .await
+            .map_err(LedgerError::db("count waiting missions by lane"))?;
+        Ok(rows.into_iter().map(|(lane, count)| (lane, count.unsigned_abs())).collect())
     }
 
     /// When these missions may begin and must end, by the places of their first events.

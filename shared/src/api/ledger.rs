@@ -146,6 +146,9 @@ pub struct LedgerStatus {
     pub projected_at: Option<UtcTime>,
     /// Missions by status.
     pub missions: std::collections::BTreeMap<String, u64>,
+    /// Missions that wait for a free slot, by lane.
+    #[serde(default)]
+    pub waiting: std::collections::BTreeMap<String, u64>,
     /// Notices written and not yet sent.
     pub notices_pending: u64,
     /// How many anomalies are recorded.

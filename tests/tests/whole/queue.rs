@@ -138,19 +138,22 @@ async fn what_is_no_event_stops_neither_its_lane_nor_the_ledger() {
     lane.slots = 1;
     let world = World::builder().lane(CODER, lane).workers(1).start().await;
     let stranger = vp_shared::ids::MissionId::of_key(&lane_id(CODER), "stranger");
+    let future = format!(r#"{{"schema": 99, "type": "vp.mission.paused", "mission_id": "{stranger}"}}"#);
     for (subject, body) in [
         (format!("missions.{CODER}.{stranger}.dispatched.normal"), "{"),
         (format!("missions.{CODER}.{stranger}.started"), "\u{0}\u{1}"),
         (format!("missions.{CODER}.no-mission.dispatched.normal"), "{}"),
         ("missions.somebody.elses".to_owned(), "{}"),
+        (format!("missions.{CODER}.{stranger}.dispatched.high"), &future),
+        (format!("missions.{CODER}.{stranger}.completed"), &future),
     ] {
-        let stored = world.conn().jetstream().publish(subject, body.into()).await.unwrap();
+        let stored = world.conn().jetstream().publish(subject, body.to_owned().into()).await.unwrap();
         stored.await.unwrap();
     }
     let mission = world.dispatch(CODER, json!({})).await;
     assert_eq!(world.wait(&mission).await.status, Status::Completed);
     world.assert_ledger_equals_log().await;
-    assert_eq!(world.dispatcher().ledger_status().await.unwrap().anomalies_total, 4);
+    assert_eq!(world.dispatcher().ledger_status().await.unwrap().anomalies_total, 6);
     let unknown = world.call(ToolName::Get, json!({"mission_id": stranger})).await.unwrap_err();
     assert_eq!(unknown.code, ErrorCode::NotFound);
 }
