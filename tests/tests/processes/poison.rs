@@ -1,7 +1,5 @@
 //! A mission that kills whatever runs it, among a thousand.
 
-use std::time::Duration;
-
 use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use vp_shared::failure::FailureClass;
@@ -32,21 +30,25 @@ async fn a_mission_that_kills_its_workers_ends_as_worker_lost_and_999_others_end
     for attempt in 1..=3 {
         let worker = serve(&vp).await;
         poison.until(attempt).await;
+        // What runs beside it at the kill loses an attempt, too: let it be others each time.
+        let before = completed(&world).await;
+        until_true("others go on", async || completed(&world).await >= before + 16).await;
         worker.kill();
     }
     let _last = serve(&vp).await;
     let ended = world.wait(&missions[0]).await;
     assert_eq!((ended.status, ended.attempt), (Status::Failed, 3));
     assert_eq!(ended.failure.unwrap().class, FailureClass::WorkerLost);
-    let begun = std::time::Instant::now();
-    until_true("all others have ended", async || {
-        assert!(begun.elapsed() < Duration::from_mins(5));
-        let status = world.dispatcher().ledger_status().await.unwrap();
-        status.missions.get("completed").copied().unwrap_or_default() == OTHERS as u64
-    })
-    .await;
+    for mission in &missions[1..] {
+        assert_eq!(world.wait(mission).await.status, Status::Completed);
+    }
     assert_eq!(poison.all().len(), 3);
     assert_eq!(world.bridge().unwrap().status().borrow().reconciler.repaired, 0);
+}
+
+async fn completed(world: &World) -> u64 {
+    let status = world.dispatcher().ledger_status().await.unwrap();
+    status.missions.get("completed").copied().unwrap_or_default()
 }
 
 async fn serve(vp: &Installation) -> Process {
