@@ -171,9 +171,8 @@ impl World {
 
     /// What a worker of this world is told.
     pub fn worker_config(&self, worker_id: &str) -> WorkerConfig {
-        let keeper = KeeperCommand { program: keeper(), args: Vec::new() };
         let root = self.dir.path().join("workspaces");
-        WorkerConfig::new(WorkerId::new(worker_id).unwrap(), HOST, root, self.lanes.clone(), keeper)
+        WorkerConfig::new(WorkerId::new(worker_id).unwrap(), HOST, root, self.lanes.clone(), keeper_command())
     }
 
     /// Starts a worker that serves all lanes.
@@ -405,6 +404,11 @@ impl Inbox {
 
 /// A world that several tasks use.
 pub type SharedWorld = Arc<World>;
+
+/// How workers outside a world start their keepers.
+pub fn keeper_command() -> KeeperCommand {
+    KeeperCommand { program: keeper(), args: Vec::new() }
+}
 
 fn keeper() -> PathBuf {
     crate::process::binary_beside_tests("vp-test-keeper", "cargo builds it with this package's tests")

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bridge;
+mod cluster;
 mod endings;
 mod journey;
 mod network;
