@@ -129,8 +129,8 @@ pub async fn account(conn: &Connection) -> Result<AccountUse, HealthError> {
 }
 
 /// The largest message that the server takes, in bytes.
-pub fn max_payload(conn: &Connection) -> u64 {
-    u64::try_from(conn.client().server_info().max_payload).unwrap_or_default()
+pub fn max_payload(conn: &Connection) -> usize {
+    conn.client().server_info().max_payload
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::config::Settings;
 /// A clock that is further off than this makes deadlines, timers and retries early or late.
 const CLOCK_OFF_MS: i64 = 2_000;
 /// What a message may need: an objective with its inputs, or a result with its artifacts.
-const PAYLOAD_WANTED: u64 = 1024 * 1024;
+const PAYLOAD_WANTED: usize = 1024 * 1024;
 /// From here on a limit is nearly reached, in percent.
 const NEARLY: u64 = 80;
 
@@ -182,7 +182,7 @@ fn limits(used: &AccountUse, managed_files: Option<u64>) -> Vec<Finding> {
     findings
 }
 
-fn payload(max_payload: u64) -> Finding {
+fn payload(max_payload: usize) -> Finding {
     const CHECK: &str = "largest message";
     if max_payload < PAYLOAD_WANTED {
         let found = format!(
