@@ -18,6 +18,31 @@ pub struct BridgeConfig {
     /// How long a worker must be gone, with nobody on its subject, before its missions are handed back ahead of their
     /// lease. A link that is cut for less disturbs nothing.
     pub recover_after: Duration,
+    /// How the reconciler takes its time.
+    pub reconcile: ReconcileTimes,
+}
+
+/// How the reconciler takes its time: what it acts on stays so for longer than any hand-over takes, and yet a stranded
+/// mission is back within a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReconcileTimes {
+    /// How often it looks.
+    pub every: Duration,
+    /// How long a mission must look stranded before it is brought back.
+    pub confirm_after: Duration,
+    /// How long an entry may rest in hand, at least: longer than workers hand entries back for. A lane's `ack_wait`
+    /// counts if it is longer.
+    pub in_hand_for: Duration,
+}
+
+impl Default for ReconcileTimes {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(8),
+            confirm_after: Duration::from_secs(40),
+            in_hand_for: Duration::from_secs(30),
+        }
+    }
 }
 
 impl BridgeConfig {
@@ -29,6 +54,7 @@ impl BridgeConfig {
             batch: 1_000,
             sweep_every: Duration::from_secs(15),
             recover_after: Duration::from_secs(20),
+            reconcile: ReconcileTimes::default(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! - `entity`, `row`, `place`: its tables, and our types as rows.
 //! - `load`, `commit`, `write`: the projector's way in: missions out, one transaction back.
 //! - `ask`: the doors' questions. `outbox`: notices to be sent. `compare`: two ledgers, row by row.
+//! - `unfinished`: what the reconciler looks through.
 
 mod ask;
 mod commit;
@@ -17,6 +18,7 @@ mod open;
 mod outbox;
 mod place;
 mod row;
+mod unfinished;
 mod write;
 
 use sea_orm::DatabaseConnection;
@@ -32,6 +34,7 @@ pub(crate) use lock::LedgerLock;
 pub(crate) use open::Location;
 pub(crate) use place::Place;
 pub(crate) use row::{attempt_row, json, number};
+pub(crate) use unfinished::{Times, Unfinished};
 pub(crate) use write::Texts;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! - `project`, `live`, `batch`: pure: what messages of the log change in the ledger.
 //! - `consume`: the log in order, one transaction a batch. `notify`: notices, sent and marked.
 //! - [`service`]: the ledger over NATS. `recover`: missions of dead workers, handed back.
+//! - `reconcile`: missions that nothing would bring on any more, brought back or ended.
 //! - `ledger`: the database; nothing else opens it. [`rebuild`]: it once more, from the log.
 //!
 //! The database cursor is the only position. Each batch is one transaction with the cursor as a compare-and-set, so a
@@ -19,6 +20,7 @@ mod live;
 mod notify;
 mod project;
 pub mod rebuild;
+mod reconcile;
 mod recover;
 pub mod service;
 mod status;
@@ -34,7 +36,7 @@ use vp_nats::reader::identity;
 use vp_nats::service::Service;
 use vp_nats::topology::MISSIONS;
 
-pub use config::BridgeConfig;
+pub use config::{BridgeConfig, ReconcileTimes};
 pub use error::{BridgeError, LedgerError};
 pub use status::BridgeStatus;
 
@@ -44,6 +46,7 @@ use ledger::{Ledger, Location, Texts};
 use live::{Cache, CacheLimits};
 use notify::Sender;
 use project::Names;
+use reconcile::Reconciler;
 use recover::Recovery;
 use service::Clerk;
 use status::StatusBoard;
@@ -57,6 +60,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(15);
 pub struct Bridge {
     service: Service,
     recovery: Duty,
+    reconciler: Duty,
     projector: Duty,
     sender: Duty,
     duties: Duties,
@@ -75,8 +79,9 @@ impl Bridge {
         let ledger = Arc::new(Ledger::open(&location).await?);
         // Later the log may go and come back; at the start its absence is a mistake that someone must be told.
         identity(&conn, MISSIONS).await.map_err(BridgeError::Log)?;
-        let service = service::serve(Clerk { conn: conn.clone(), ledger: Arc::clone(&ledger) }).await?;
         let (duties, status, wake) = (Duties::new(), StatusBoard::new(), Arc::new(Notify::new()));
+        let clerk = Clerk { conn: conn.clone(), ledger: Arc::clone(&ledger), status: status.clone() };
+        let service = service::serve(clerk).await?;
         let projector = Projector {
             conn: conn.clone(),
             ledger: Arc::clone(&ledger),
@@ -89,6 +94,7 @@ impl Bridge {
             wake: Arc::clone(&wake),
         };
         let sender = Sender { conn: conn.clone(), ledger: Arc::clone(&ledger), status: status.clone(), wake };
+        let reconciler = Reconciler::new(conn.clone(), Arc::clone(&ledger), status.clone(), config.reconcile);
         let recovery = Recovery {
             conn,
             ledger: Arc::clone(&ledger),
@@ -99,7 +105,8 @@ impl Bridge {
         let projector = duties.start("projector", |stop| projector.run(stop));
         let sender = duties.start("notice sender", |stop| sender.run(stop));
         let recovery = duties.start("recovery", |stop| recovery.run(stop));
-        Ok(Self { service, recovery, projector, sender, duties, status, ledger })
+        let reconciler = duties.start("reconciler", |stop| reconciler.run(stop));
+        Ok(Self { service, recovery, reconciler, projector, sender, duties, status, ledger })
     }
 
     /// How it is doing, now and as it changes.
@@ -116,6 +123,7 @@ impl Bridge {
     /// Stops in order: no more questions, the batch at hand is stored, its notices are sent. At most a minute.
     pub async fn stop(self) {
         self.service.stop().await;
+        self.reconciler.stop(STOP_PATIENCE).await;
         self.recovery.stop(STOP_PATIENCE).await;
         self.projector.stop(STOP_PATIENCE).await;
         self.sender.stop(STOP_PATIENCE).await;

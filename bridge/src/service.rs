@@ -18,6 +18,7 @@ use vp_shared::api::{
 use vp_shared::error::Chain;
 
 use crate::ledger::{Ledger, LedgerError};
+use crate::status::StatusBoard;
 
 /// The service's name.
 pub const SERVICE: &str = "vp-ledger";
@@ -31,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Clerk {
     pub(crate) conn: Connection,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) status: StatusBoard,
 }
 
 /// Begins to answer.
@@ -114,9 +116,11 @@ impl Clerk {
             stream_last,
             projected_at: cursor.and_then(|cursor| cursor.event_at),
             missions: self.ledger.counts().await?,
+            waiting: self.ledger.waiting_by_lane().await?,
             notices_pending: self.ledger.unsent_total().await?,
             anomalies_total,
             anomalies,
+            reconciler: self.status.subscribe().borrow().reconciler.clone(),
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use vp_shared::api::ReconcilerStatus;
 
 /// How a bridge is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,6 +18,8 @@ pub struct BridgeStatus {
     pub notices_sent: u64,
     /// How many leases of dead workers this process has handed back.
     pub handed_back: u64,
+    /// What the reconciler has found and done.
+    pub reconciler: ReconcilerStatus,
     /// What stops the projector now, if anything.
     pub projector_error: Option<String>,
     /// What stops the notices now, if anything.

@@ -2,6 +2,8 @@
 //!
 //! Everything here panics instead of returning errors, because a test without its server has failed.
 
+mod cluster;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::connect::{ConnectConfig, Connection, connect};
+pub use cluster::TestCluster;
+
 use crate::server::{ManagedServer, ServerConfig, ServerError, SyncMode};
 
 /// Below the ports that the kernel gives to outgoing connections, so that a stopped server's port stays free.

@@ -6,6 +6,7 @@
 //! - [`delivery`]: queue entries, pulled, renewed, acked. [`watch`]: hints that something was published.
 //! - [`reader`]: ordered reading from a place. [`notices`], [`progress`]: the other two streams.
 //! - [`presence`]: who is alive, and the proof that one is not. [`service`]: request and reply.
+//! - [`health`]: what the server tells of itself.
 //! - [`retry`], [`clock`]: delays and time for who acts. [`raw`]: plain JetStream, to be measured against.
 
 mod ack;
@@ -17,6 +18,7 @@ pub mod delivery;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
 mod headers;
+pub mod health;
 pub mod mission_log;
 pub mod notices;
 pub mod presence;

@@ -1,5 +1,6 @@
 //! One mission in the MISSIONS stream: append with compare-and-set, read from the leader.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use vp_shared::mission::{Applied, EventKind, Mission};
 use vp_shared::retry::RetryDelay;
 use vp_shared::time::UtcTime;
 
-use crate::api::{Pick, Raw, read_message};
+use crate::api::{Pick, Raw, ask, read_message};
 use crate::connect::Connection;
 use crate::publish::Append;
 use crate::retry::Delays;
-use crate::subject::{BadSubject, MissionFilter, MissionSubject, Token, mission_in_any_lane};
+use crate::subject::{ALL_TIMERS, BadSubject, MissionFilter, MissionSubject, Token, mission_in_any_lane};
 use crate::topology::MISSIONS;
 
 /// How long a read is tried.
@@ -94,6 +95,11 @@ pub struct ReadError {
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
+/// Why the timers could not be listed.
+#[derive(Debug, thiserror::Error)]
+#[error("could not list the missions' timers: {0}")]
+pub struct TimersError(String);
+
 /// A mission as its log tells it.
 #[derive(Debug)]
 pub struct LoggedMission {
@@ -161,6 +167,50 @@ impl MissionLog {
         expected: u64,
     ) -> Result<Stored, AppendError> {
         Append::with_timer(scheduled, dispatched, at, expected).run(&self.conn).await
+    }
+
+    /// Makes the timer of a scheduled mission anew, if the mission still ends with sequence `expected`.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn append_timer(
+        &self,
+        dispatched: &Event,
+        at: UtcTime,
+        expected: u64,
+    ) -> Result<Stored, AppendError> {
+        Append::timer_alone(dispatched, at, expected).run(&self.conn).await
+    }
+
+    /// True when the mission's timer is in the log, by the leader's word.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn has_timer(&self, vp_id: &VpId, mission_id: &MissionId) -> Result<bool, ReadError> {
+        let (vp_id, token) = (vp_id.clone(), Token::Timer);
+        let timer = MissionSubject { vp_id, mission_id: mission_id.clone(), token }.to_string();
+        Ok(Leader::new(&self.conn, mission_id).read(Pick::Last(&timer)).await?.is_some())
+    }
+
+    /// The missions that have a timer, all at once.
+    ///
+    /// # Errors
+    /// When the server did not answer, or not readably.
+    pub async fn all_timers(&self) -> Result<HashSet<MissionId>, TimersError> {
+        let mut timers = HashSet::new();
+        loop {
+            let wanted = serde_json::json!({ "subjects_filter": ALL_TIMERS, "offset": timers.len() });
+            let info = ask(&self.conn, &format!("STREAM.INFO.{MISSIONS}"), &wanted).await;
+            let info = info.map_err(|error| TimersError(error.to_string()))?;
+            let before = timers.len();
+            let subjects = info["state"]["subjects"].as_object().into_iter().flatten();
+            let parsed = subjects.filter_map(|(subject, _)| subject.parse::<MissionSubject>().ok());
+            timers.extend(parsed.map(|subject| subject.mission_id));
+            let total = info["total"].as_u64().unwrap_or_default();
+            if timers.len() == before || timers.len() as u64 >= total {
+                return Ok(timers);
+            }
+        }
     }
 
     /// Reads the whole mission from the stream's leader. `None`: it has no event. "Absent" is not final while

@@ -56,6 +56,10 @@ enum With<'a> {
         payload: Bytes,
         at: UtcTime,
     },
+    /// The event itself is not stored: it is what the mission's timer publishes at this time.
+    TimerAlone {
+        at: UtcTime,
+    },
 }
 
 /// One message.
@@ -100,6 +104,10 @@ impl<'a> Append<'a> {
     pub(crate) fn with_timer(scheduled: &'a Event, fires: &'a Event, at: UtcTime, expected: u64) -> Self {
         let with = With::Timer { fires, payload: fires.to_json().into(), at };
         Self { with, ..Self::event(scheduled, expected) }
+    }
+
+    pub(crate) fn timer_alone(fires: &'a Event, at: UtcTime, expected: u64) -> Self {
+        Self { with: With::TimerAlone { at }, ..Self::event(fires, expected) }
     }
 
     /// Sends it until it is answered, at most [`APPEND_PATIENCE`].
@@ -192,15 +200,19 @@ impl<'a> Append<'a> {
             headers.insert(header::NATS_SCHEDULE_NEXT, "purge");
             headers.insert(header::NATS_SCHEDULER, self.subject(Token::Timer));
         }
-        Message { subject: self.subject(token(self.event)), headers, payload: self.payload.clone() }
+        let mut subject = self.subject(token(self.event));
+        if let With::TimerAlone { at } = self.with {
+            schedule(&mut headers, subject, at);
+            subject = self.subject(Token::Timer);
+        }
+        Message { subject, headers, payload: self.payload.clone() }
     }
 
     /// The timer as a message: not an event, gone when it has fired.
     fn timer(&self) -> Option<Message> {
         let With::Timer { fires, payload, at } = &self.with else { return None };
         let mut headers = traced(fires);
-        headers.insert(header::NATS_SCHEDULE, format!("@at {at}"));
-        headers.insert(header::NATS_SCHEDULE_TARGET, self.subject(token(fires)));
+        schedule(&mut headers, self.subject(token(fires)), *at);
         Some(Message { subject: self.subject(Token::Timer), headers, payload: payload.clone() })
     }
 
@@ -251,6 +263,12 @@ impl<'a> Append<'a> {
             source: source.map(|error| Arc::new(error) as _),
         }
     }
+}
+
+/// Lets the message be published at `target` when it is time.
+fn schedule(headers: &mut HeaderMap, target: String, at: UtcTime) {
+    headers.insert(header::NATS_SCHEDULE, format!("@at {at}"));
+    headers.insert(header::NATS_SCHEDULE_TARGET, target);
 }
 
 /// Where an event is stored.

@@ -16,6 +16,8 @@ use vp_shared::tier::Tier;
 
 /// Everything in the MISSIONS stream.
 pub const ALL_MISSIONS: &str = "missions.>";
+/// The timers of all missions that wait for their time.
+pub const ALL_TIMERS: &str = "missions.*.*.*.*.timer";
 /// Everything in the PROGRESS stream.
 pub const ALL_PROGRESS: &str = "progress.>";
 /// Everything in the NOTICES stream.

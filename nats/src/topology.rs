@@ -1,6 +1,7 @@
 //! Streams, buckets and durable consumers: created or verified by comparing the server's echo, field by field.
 
 mod assets;
+mod progress;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use vp_shared::tier::Tier;
 
 use crate::api::{ApiError, ask};
 use crate::connect::Connection;
+
+pub use progress::{QueueProgress, queue_progress};
 
 /// The stream that is queue, log and lock.
 pub const MISSIONS: &str = "MISSIONS";

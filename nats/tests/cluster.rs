@@ -148,6 +148,26 @@ async fn one_filter_text_lets_one_writer_win_and_a_second_spelling_would_let_two
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publish_without_the_expectation_gets_in_and_is_an_anomaly_that_changes_nothing() {
+    let (_cluster, conns) = Cluster::ready().await;
+    let log = MissionLog::new(&conns[0]);
+    let seq = log.append(&event("k", 0, dispatched()), 0).await.unwrap().seq;
+    let first = log.append(&event("k", 1, started("winner", "lease")), seq).await.unwrap().seq;
+    let stranger = event("k", 1, started("stranger", "lease"));
+    let subject = format!("missions.{}.{}.started", stranger.vp_id, stranger.mission_id);
+    let sent = conns[1].jetstream().publish(subject, stranger.to_json().into()).await.unwrap();
+    // The server cannot know: this is why there is one place that publishes (`one_place.rs`).
+    let second = sent.await.unwrap().sequence;
+    assert!(second > first);
+    let read = log.read(&lane_id(), &MissionId::of_key(&lane_id(), "k")).await.unwrap().unwrap();
+    assert_eq!(read.mission.owner.unwrap().worker.worker_id.as_str(), "winner");
+    assert_eq!(read.anomalies.len(), 1, "it is seen: {:?}", read.anomalies);
+    // And whoever expects what was before it is told to look again.
+    let late = log.append(&event("k", 1, common::cancelled()), first).await;
+    assert!(matches!(late, Err(AppendError::Conflict { .. })), "{late:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_twenty_writers_through_three_servers_exactly_one_wins_each_time() {
     let (_cluster, conns) = Cluster::ready().await;
     let log = MissionLog::new(&conns[0]);

@@ -2,10 +2,12 @@
 
 mod decide;
 mod fold;
+mod repair;
 mod spec;
 mod state;
 
 pub use decide::{Claimant, Command, Effect, Liveness, Reply, StopReason, decide};
 pub use fold::{Applied, CancelRequest, Mission, Owner};
+pub use repair::{Place, Plan, Repair, Standing, Timer, plan};
 pub use spec::{Budget, Input, InputSource, MAX_OBJECTIVE_BYTES, MissionSpec, ReplyMode, content_digest};
 pub use state::{EventKind, Status, Step, step};

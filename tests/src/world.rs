@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use vp_bridge::{Bridge, BridgeConfig, BridgeError, LedgerError};
+use vp_bridge::{Bridge, BridgeConfig, BridgeError, LedgerError, ReconcileTimes};
 use vp_dispatcher::{Caller, Dispatcher, DispatcherConfig};
 use vp_nats::connect::{ConnectConfig, Connection, connect};
 use vp_nats::harness::TestServer;
@@ -37,6 +37,7 @@ pub struct Builder {
     workers: usize,
     without_bridge: bool,
     recover_after: Option<Duration>,
+    reconcile: ReconcileTimes,
 }
 
 impl Builder {
@@ -65,6 +66,12 @@ impl Builder {
         self
     }
 
+    /// With a reconciler that takes its time like this.
+    pub fn reconcile(mut self, times: ReconcileTimes) -> Self {
+        self.reconcile = times;
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> World {
         crate::log_if_wanted();
@@ -81,6 +88,7 @@ impl Builder {
             dispatcher,
             conn,
             lanes: self.lanes,
+            reconcile: self.reconcile,
             server,
             dir,
         };
@@ -103,6 +111,7 @@ pub struct World {
     dispatcher: Dispatcher,
     conn: Connection,
     lanes: Lanes,
+    reconcile: ReconcileTimes,
     /// The server, to be killed, stopped, frozen and restarted.
     pub server: TestServer,
     dir: TempDir,
@@ -143,8 +152,9 @@ impl World {
     /// Starts the bridge on the world's ledger. One that was killed a moment ago may still have it in use: unlike a
     /// process, its tasks end one by one.
     pub async fn start_bridge(&mut self) {
-        let config = BridgeConfig::new(self.ledger().to_str().unwrap(), self.lanes.clone());
-        let config = BridgeConfig { recover_after: self.recover_after, ..config };
+        let mut config = BridgeConfig::new(self.ledger().to_str().unwrap(), self.lanes.clone());
+        config.recover_after = self.recover_after;
+        config.reconcile = self.reconcile;
         let bridge = until("the bridge starts", async || {
             match Bridge::start(self.server.connect().await, config.clone()).await {
                 Ok(bridge) => Some(bridge),
@@ -173,9 +183,8 @@ impl World {
 
     /// What a worker of this world is told.
     pub fn worker_config(&self, worker_id: &str) -> WorkerConfig {
-        let keeper = KeeperCommand { program: keeper(), args: Vec::new() };
         let root = self.dir.path().join("workspaces");
-        WorkerConfig::new(WorkerId::new(worker_id).unwrap(), HOST, root, self.lanes.clone(), keeper)
+        WorkerConfig::new(WorkerId::new(worker_id).unwrap(), HOST, root, self.lanes.clone(), keeper_command())
     }
 
     /// Starts a worker that serves all lanes.
@@ -407,6 +416,11 @@ impl Inbox {
 
 /// A world that several tasks use.
 pub type SharedWorld = Arc<World>;
+
+/// How workers outside a world start their keepers.
+pub fn keeper_command() -> KeeperCommand {
+    KeeperCommand { program: keeper(), args: Vec::new() }
+}
 
 fn keeper() -> PathBuf {
     crate::process::binary_beside_tests("vp-test-keeper", "cargo builds it with this package's tests")

@@ -46,8 +46,10 @@ pub(crate) async fn deliver(lane: &Lane, delivery: Delivery, slot: Slot) {
         Err(settle) => return settled(lane, delivery, settle).await,
     };
     let hold = lane.shared.held.take(&delivery, lane.terms);
-    // The claim of a first delivery expects the delivery's own sequence: no read.
-    let fresh = delivery.delivered == 1 && !delivery.fired_by_timer && hold.is_some();
+    // The claim of a first delivery expects the delivery's own sequence: no read. One that was queued again after an
+    // attempt does not tell the whole mission.
+    let first = event.attempt == 0 && !delivery.fired_by_timer;
+    let fresh = delivery.delivered == 1 && first && hold.is_some();
     let known = if fresh { Mission::fold([(delivery.seq, &event)]) } else { None };
     drop(event);
     let mut case = Case { lane, delivery, hold, mission: known, owner: Liveness::Unknown };

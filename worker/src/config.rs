@@ -29,6 +29,8 @@ pub struct WorkerConfig {
     pub may_create_consumers: bool,
     /// How long after an executor's end another host leaves the finalising to the one that has the files.
     pub finalize_grace: Duration,
+    /// After how long without an entry, while slots are free and entries wait, the alarm is given.
+    pub starved_after: Duration,
 }
 
 /// How the keeper is started: the `vp` binary with its hidden subcommand.
@@ -59,6 +61,7 @@ impl WorkerConfig {
             drain_timeout: Duration::from_mins(1),
             may_create_consumers: false,
             finalize_grace: Duration::from_mins(1),
+            starved_after: Duration::from_mins(1),
         }
     }
 

@@ -9,6 +9,7 @@
 //! - `attempt`: prepare, execute, finish, lay down, conclude, ack. `executor`: what runs it.
 //! - `workspace`, `artifacts`, `receipt`: the attempt's directory and what is left in it.
 //! - `held`, `lease`, `watch`, `presence`: what is in hand, renewed, watched; that this worker lives.
+//! - `starved`: the alarm when entries wait, slots are free, and none comes.
 //! - [`keeper`]: the helper process that owns an executor's tree.
 
 mod artifacts;
@@ -25,6 +26,7 @@ mod presence;
 mod queues;
 mod receipt;
 mod run;
+mod starved;
 mod turns;
 mod watch;
 mod worker;

@@ -105,6 +105,7 @@ fn now(shared: &Shared, lanes: &[Arc<Lane>], since: UtcTime) -> Presence {
         vp_id: lane.vp_id.clone(),
         slots: lane.profile.slots,
         busy: lane.busy(),
+        starved_since: lane.supply.starved_since(),
     });
     Presence {
         worker: shared.me.clone(),

@@ -21,6 +21,7 @@ use vp_shared::lane::LaneProfile;
 use crate::claim;
 use crate::held::Terms;
 use crate::queues::{Arrival, Queues};
+use crate::starved::Supply;
 use crate::turns::Turns;
 use crate::worker::Shared;
 
@@ -31,6 +32,7 @@ pub(crate) struct Lane {
     pub(crate) vp_id: VpId,
     pub(crate) profile: LaneProfile,
     pub(crate) terms: Terms,
+    pub(crate) supply: Supply,
     slots: Arc<Semaphore>,
     finishing: Arc<Semaphore>,
 }
@@ -60,6 +62,7 @@ impl Lane {
             vp_id,
             terms: Terms::of(&profile),
             profile,
+            supply: Supply::new(),
             slots: Arc::new(Semaphore::new(slots)),
             finishing: Arc::new(Semaphore::new(slots)),
         }
@@ -194,6 +197,9 @@ impl Serving {
     }
 
     fn start(&mut self, delivery: Delivery, slot: Slot) {
+        if self.lane.supply.served() {
+            tracing::info!(vp_id = %self.lane.vp_id, "entries come again");
+        }
         let lane = Arc::clone(&self.lane);
         self.attempts.spawn(async move {
             let mission_id = delivery.subject.mission_id.clone();

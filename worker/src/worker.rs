@@ -20,7 +20,7 @@ use crate::config::WorkerConfig;
 use crate::error::WorkerError;
 use crate::held::{HeldMissions, Stop};
 use crate::run::Lane;
-use crate::{lease, presence, run, watch as hints};
+use crate::{lease, presence, run, starved, watch as hints};
 
 /// How long giving attempts back may take beyond the executors' grace.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
@@ -181,6 +181,11 @@ impl Crew {
         presence::first(shared, &lanes, since).await?;
         let said = presence::keep(Arc::clone(shared), lanes.clone(), since, end.clone());
         duties.spawn(async move { ("presence", said.await) });
+        let fed = starved::keep(Arc::clone(shared), lanes.clone(), end.clone());
+        duties.spawn(async move {
+            fed.await;
+            ("supply", Ok(()))
+        });
         let kept = lease::keep(Arc::clone(shared), end.clone());
         duties.spawn(async move {
             kept.await;

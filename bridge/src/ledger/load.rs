@@ -100,8 +100,16 @@ impl Ledger {
         rows: &[mission::Model],
     ) -> Result<HashMap<i64, MissionSpec>, LedgerError> {
         let places: Vec<i64> = rows.iter().map(|row| row.born_pos).collect();
+        self.specs_at(&places).await
+    }
+
+    /// What the missions ask for whose first events are at these places.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(super) async fn specs_at(&self, places: &[i64]) -> Result<HashMap<i64, MissionSpec>, LedgerError> {
         let mut specs = HashMap::with_capacity(places.len());
-        for list in padded(&places) {
+        for list in padded(places) {
             let events = event::Entity::find()
                 .filter(event::Column::Pos.is_in(list))
                 .all(&self.reader)

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use std::time::Duration;
 use vp_nats::{service, subject};
-use vp_shared::api::{Answer, LedgerQuestion, LedgerStatus};
+use vp_shared::api::{Answer, LedgerQuestion, LedgerStatus, ReconcilerStatus};
 
 use super::{Context, Format, output};
 use crate::exit::{Exit, Failed};
@@ -62,13 +62,27 @@ async fn status(context: &Context) -> Result<Exit, Failed> {
         row("projected to", format!("{} of {}", status.cursor, status.stream_last)),
         row("notices to send", status.notices_pending.to_string()),
         row("anomalies", status.anomalies_total.to_string()),
+        row("stranded missions", reconciled(&status.reconciler)),
     ];
     rows.extend(status.missions.iter().map(|(name, count)| row(name, count.to_string())));
     rows.extend(status.anomalies.iter().map(|anomaly| {
         row(&format!("seq {}", anomaly.seq), format!("{}: {}", anomaly.subject, anomaly.what))
     }));
+    rows.extend(status.reconciler.newest.iter().map(|done| {
+        row(&format!("mission {}", done.mission_id), format!("{} at {}: {}", done.what, done.at, done.why))
+    }));
     output::table(&["WHAT", "VALUE"], rows)?;
     Ok(Exit::Ok)
+}
+
+/// What the reconciler has found and done, in a line.
+pub fn reconciled(status: &ReconcilerStatus) -> String {
+    let looked = status.looked_at.map_or_else(|| "not looked yet".to_owned(), |at| format!("looked at {at}"));
+    let ReconcilerStatus { repaired, watched, .. } = status;
+    match &status.error {
+        Some(error) => format!("{repaired} brought back or ended; cannot look now: {error}"),
+        None => format!("{repaired} brought back or ended, {watched} watched, {looked}"),
+    }
 }
 
 async fn rebuild(context: &Context, args: Rebuild) -> Result<Exit, Failed> {

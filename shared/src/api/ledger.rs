@@ -146,12 +146,49 @@ pub struct LedgerStatus {
     pub projected_at: Option<UtcTime>,
     /// Missions by status.
     pub missions: std::collections::BTreeMap<String, u64>,
+    /// Missions that wait for a free slot, by lane.
+    #[serde(default)]
+    pub waiting: std::collections::BTreeMap<String, u64>,
     /// Notices written and not yet sent.
     pub notices_pending: u64,
     /// How many anomalies are recorded.
     pub anomalies_total: u64,
     /// The newest of them.
     pub anomalies: Vec<Anomaly>,
+    /// What the reconciler has found and done since the bridge was started.
+    #[serde(default)]
+    pub reconciler: ReconcilerStatus,
+}
+
+/// What the reconciler has found and done since the bridge was started.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ReconcilerStatus {
+    /// When it last looked through all missions that have not ended.
+    pub looked_at: Option<UtcTime>,
+    /// How many those were.
+    pub looked_through: u64,
+    /// How many of them look stranded now and are watched.
+    pub watched: u64,
+    /// How many missions it has brought back or ended.
+    pub repaired: u64,
+    /// The newest of them, newest first.
+    pub newest: Vec<Repaired>,
+    /// Why it cannot look now, if it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A stranded mission that was brought back or ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Repaired {
+    /// Which.
+    pub mission_id: MissionId,
+    /// When.
+    pub at: UtcTime,
+    /// What was done.
+    pub what: String,
+    /// Why.
+    pub why: String,
 }
 
 /// A message in the log that is no lawful event; recorded and stepped over.

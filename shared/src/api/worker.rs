@@ -29,6 +29,9 @@ pub struct LanePresence {
     pub slots: u32,
     /// How many it runs now.
     pub busy: u32,
+    /// Since when it gets no entry although slots are free and entries wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starved_since: Option<UtcTime>,
 }
 
 /// What anyone may ask a worker on its own subject.

@@ -416,15 +416,15 @@ fn observe(mission: &Mission, attempt: Attempt, worker: &WorkerRef) -> Vec<Effec
     }
 }
 
-fn cancelled(reason: &str, result: MissionResult, mission: &Mission) -> EventBody {
+pub(super) fn cancelled(reason: &str, result: MissionResult, mission: &Mission) -> EventBody {
     EventBody::Cancelled { reason: reason.into(), result, usage: mission.usage }
 }
 
-fn failed(failure: Failure, mission: &Mission) -> EventBody {
+pub(super) fn failed(failure: Failure, mission: &Mission) -> EventBody {
     EventBody::Failed { failure, result: MissionResult::default(), usage: mission.usage }
 }
 
-fn deadline_passed(mission: &Mission) -> Failure {
+pub(super) fn deadline_passed(mission: &Mission) -> Failure {
     let message = format!("the deadline {} passed before the mission ended", mission.spec.deadline);
     Failure::new(FailureClass::DeadlineExceeded, message)
 }

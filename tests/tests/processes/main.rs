@@ -4,5 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod crash;
+mod doctor;
+mod poison;
 mod readme;
 mod up;

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bridge;
+mod cluster;
 mod endings;
 mod journey;
 mod network;
 mod notices;
 mod once;
 mod queue;
+mod stranded;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use vp_nats::clock::now;
+use vp_nats::topology::queue_progress;
 use vp_shared::api::{ErrorCode, ToolName};
 use vp_shared::mission::{EventKind, Status};
+use vp_shared::tier::Tier;
 use vp_tests::lanes::{CODER, DELIVERS, Runs, lane_id, noop_lane, shell_lane};
 use vp_tests::until::until_true;
 use vp_tests::world::{SESSION, World};
@@ -136,19 +138,50 @@ async fn what_is_no_event_stops_neither_its_lane_nor_the_ledger() {
     lane.slots = 1;
     let world = World::builder().lane(CODER, lane).workers(1).start().await;
     let stranger = vp_shared::ids::MissionId::of_key(&lane_id(CODER), "stranger");
+    let future = format!(r#"{{"schema": 99, "type": "vp.mission.paused", "mission_id": "{stranger}"}}"#);
     for (subject, body) in [
         (format!("missions.{CODER}.{stranger}.dispatched.normal"), "{"),
         (format!("missions.{CODER}.{stranger}.started"), "\u{0}\u{1}"),
         (format!("missions.{CODER}.no-mission.dispatched.normal"), "{}"),
         ("missions.somebody.elses".to_owned(), "{}"),
+        (format!("missions.{CODER}.{stranger}.dispatched.high"), &future),
+        (format!("missions.{CODER}.{stranger}.completed"), &future),
     ] {
-        let stored = world.conn().jetstream().publish(subject, body.into()).await.unwrap();
+        let stored = world.conn().jetstream().publish(subject, body.to_owned().into()).await.unwrap();
         stored.await.unwrap();
     }
     let mission = world.dispatch(CODER, json!({})).await;
     assert_eq!(world.wait(&mission).await.status, Status::Completed);
     world.assert_ledger_equals_log().await;
-    assert_eq!(world.dispatcher().ledger_status().await.unwrap().anomalies_total, 4);
+    assert_eq!(world.dispatcher().ledger_status().await.unwrap().anomalies_total, 6);
     let unknown = world.call(ToolName::Get, json!({"mission_id": stranger})).await.unwrap_err();
     assert_eq!(unknown.code, ErrorCode::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mission_that_was_given_back_and_then_moved_to_another_tier_runs_its_second_attempt() {
+    let runs = Runs::default();
+    let script = runs.script("test $VP_ATTEMPT -gt 1 || sleep 600");
+    let mut world = World::builder().lane(CODER, shell_lane(&script)).workers(1).start().await;
+    let keyed = |priority: &str| json!({"idempotency_key": "k", "priority": priority});
+    let mission = world.dispatch(CODER, keyed("low")).await;
+    runs.until(1).await;
+    let worker = world.worker("w1");
+    worker.drain();
+    worker.drain();
+    world.until_status(&mission, Status::Queued).await;
+    world.stop_worker("w1").await;
+    // What its pulls still bring would be handed back, and come to the next worker as a second delivery.
+    until_true("the first worker's pulls are over", async || {
+        let urgent = queue_progress(world.conn(), &lane_id(CODER), Tier::Urgent).await.unwrap().unwrap();
+        urgent.pulls == 0
+    })
+    .await;
+    assert_eq!(world.dispatch(CODER, keyed("urgent")).await, mission);
+    world.start_worker("w2").await;
+    let ended = world.wait(&mission).await;
+    assert_eq!((ended.status, ended.attempt), (Status::Completed, 2));
+    let logged = world.log(&mission).await;
+    assert!(logged.anomalies.is_empty(), "{:?}", logged.anomalies);
+    assert_eq!(runs.all().len(), 2);
 }

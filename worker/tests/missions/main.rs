@@ -1,6 +1,7 @@
 //! Missions run by a real worker, on a real nats-server, by real processes.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod alarm;
 mod drain;
 mod endings;
 mod leases;

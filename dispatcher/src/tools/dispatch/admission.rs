@@ -82,7 +82,7 @@ impl Dispatcher {
 
     /// JSON may write one byte as six; what the server would refuse is refused here, by name.
     pub(super) fn fits_into_a_message(&self, input: &DispatchMission) -> Result<(), ToolError> {
-        let max = self.connection().client().server_info().max_payload;
+        let max = vp_nats::health::max_payload(self.connection());
         let content = |source: &InputSource| match source {
             InputSource::Text(content) | InputSource::Object(content) => content.len(),
         };

@@ -1,0 +1,126 @@
+//! The ledger: how far it is behind, what it could not read, what was not delivered, what was stranded.
+
+use std::time::Duration;
+
+use vp_shared::api::LedgerStatus;
+use vp_shared::time::UtcTime;
+
+use super::Finding;
+use crate::cli::ledger::reconciled;
+
+/// More events behind than this is a lag.
+const LAG: u64 = 10_000;
+/// So are fewer, when the last one projected is older than this.
+const LAG_FOR: Duration = Duration::from_mins(1);
+/// More unsent notices than this are a jam.
+const UNSENT: u64 = 100;
+/// The reconciler looks each few seconds.
+const NOT_LOOKED_FOR: Duration = Duration::from_mins(2);
+
+pub(super) fn judge(status: &LedgerStatus, now: UtcTime) -> Vec<Finding> {
+    vec![lag(status, now), notices(status), anomalies(status), stranded(status, now)]
+}
+
+fn lag(status: &LedgerStatus, now: UtcTime) -> Finding {
+    const CHECK: &str = "ledger";
+    let behind = status.stream_last.saturating_sub(status.cursor);
+    let since = status.projected_at.map_or(Duration::ZERO, |at| now.since(at));
+    let said = format!("{behind} events behind");
+    if behind > LAG || (behind > 0 && since > LAG_FOR) {
+        let found = format!(
+            "{said}, the last one projected is {} s old: see the bridge's log for what stops it, such as a full disk \
+             or a locked database",
+            since.as_secs()
+        );
+        return Finding::warning(CHECK, found);
+    }
+    Finding::ok(CHECK, said)
+}
+
+fn notices(status: &LedgerStatus) -> Finding {
+    const CHECK: &str = "notices";
+    let said = format!("{} to send", status.notices_pending);
+    if status.notices_pending > UNSENT {
+        let found = format!("{said}: they are kept and sent later; see the bridge's log for what stops them");
+        return Finding::warning(CHECK, found);
+    }
+    Finding::ok(CHECK, said)
+}
+
+fn anomalies(status: &LedgerStatus) -> Finding {
+    const CHECK: &str = "anomalies";
+    let Some(newest) = status.anomalies.first() else { return Finding::ok(CHECK, "none") };
+    let found = format!(
+        "{} messages of the log were stepped over, the newest at sequence {}: {}; find out who writes to `{}` \
+         (`vp ledger status` lists them), and upgrade the bridge if the schema is newer",
+        status.anomalies_total, newest.seq, newest.what, newest.subject
+    );
+    Finding::warning(CHECK, found)
+}
+
+fn stranded(status: &LedgerStatus, now: UtcTime) -> Finding {
+    const CHECK: &str = "stranded missions";
+    let said = reconciled(&status.reconciler);
+    let looks = status.reconciler.looked_at.is_some_and(|at| now.since(at) < NOT_LOOKED_FOR);
+    if status.reconciler.error.is_some() || (!looks && status.cursor > 0) {
+        let found = format!("{said}; nobody looks for them now, see the bridge's log, or restart it");
+        return Finding::warning(CHECK, found);
+    }
+    if let Some(newest) = status.reconciler.newest.first() {
+        let found =
+            format!("{said}; the newest, {}: {}; find out who did that", newest.mission_id, newest.why);
+        return Finding::warning(CHECK, found);
+    }
+    Finding::ok(CHECK, said)
+}
+
+#[cfg(test)]
+mod tests {
+    use vp_shared::api::{Anomaly, ReconcilerStatus};
+
+    use super::super::Verdict;
+    use super::*;
+
+    fn at(seconds: i64) -> UtcTime {
+        UtcTime::from_micros(1_700_000_000_000_000 + seconds * 1_000_000)
+    }
+
+    fn healthy() -> LedgerStatus {
+        LedgerStatus {
+            cursor: 100,
+            stream_last: 100,
+            projected_at: Some(at(0)),
+            missions: std::collections::BTreeMap::new(),
+            waiting: std::collections::BTreeMap::new(),
+            notices_pending: 0,
+            anomalies_total: 0,
+            anomalies: Vec::new(),
+            reconciler: ReconcilerStatus { looked_at: Some(at(995)), ..ReconcilerStatus::default() },
+        }
+    }
+
+    fn warned(status: &LedgerStatus) -> Vec<&'static str> {
+        let judged = judge(status, at(1_000)).into_iter();
+        judged.filter(|finding| finding.verdict == Verdict::Warning).map(|finding| finding.check).collect()
+    }
+
+    #[test]
+    fn a_healthy_ledger_has_no_warning_however_long_nothing_happened() {
+        assert_eq!(warned(&healthy()), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_is_wrong_is_warned_of() {
+        assert_eq!(warned(&LedgerStatus { stream_last: 101, ..healthy() }), ["ledger"], "for 1,000 s");
+        assert_eq!(
+            warned(&LedgerStatus { stream_last: 101, projected_at: Some(at(999)), ..healthy() }),
+            [""; 0]
+        );
+        assert_eq!(warned(&LedgerStatus { notices_pending: 101, ..healthy() }), ["notices"]);
+        let anomaly = Anomaly { seq: 7, subject: "missions.x".into(), what: "the body is not UTF-8".into() };
+        let odd = LedgerStatus { anomalies_total: 1, anomalies: vec![anomaly], ..healthy() };
+        assert_eq!(warned(&odd), ["anomalies"]);
+        let late = ReconcilerStatus { looked_at: Some(at(0)), ..ReconcilerStatus::default() };
+        assert_eq!(warned(&LedgerStatus { reconciler: late, ..healthy() }), ["stranded missions"]);
+    }
+}
