@@ -9,17 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
 /// Below the ports that the kernel gives to outgoing connections, so that a stopped server's port stays free.
 const PORTS: std::ops::Range<u64> = 17_000..32_000;
 /// A port can be taken between the look and the start.
 const START_ATTEMPTS: u32 = 20;
 /// Longer than a start with recovery takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 /// PostgreSQL refuses to run as root; it runs as nobody then.
 const NOBODY: u32 = 65_534;
@@ -52,7 +53,7 @@ impl TestPostgres {
     ///
     /// # Panics
     /// If PostgreSQL is not found (run `make setup`) or does not start.
-    pub fn start() -> Self {
+    pub async fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("vp-pg-").tempdir().unwrap_or_else(|error| {
             panic!("cannot make a directory for the test's PostgreSQL: {error}");
         });
@@ -81,7 +82,7 @@ impl TestPostgres {
         for _ in 0..START_ATTEMPTS {
             server.port = PORTS.start + RandomState::new().hash_one(0) % (PORTS.end - PORTS.start);
             server.spawn();
-            if server.answers() {
+            if server.answers().await {
                 return server;
             }
             server.kill();
@@ -107,18 +108,18 @@ impl TestPostgres {
     ///
     /// # Panics
     /// If it does not start within a minute.
-    pub fn start_again(&mut self) {
+    pub async fn start_again(&mut self) {
         self.kill();
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.spawn();
-            if self.answers() {
+            if self.answers().await {
                 return;
             }
             // What the killed one has left behind may still hold its memory.
             assert!(Instant::now() < deadline, "the test's PostgreSQL does not start again: {}", self.log());
             self.kill();
-            std::thread::sleep(POLL);
+            sleep(POLL).await;
         }
     }
 
@@ -162,7 +163,7 @@ impl TestPostgres {
     }
 
     /// Waits until it takes connections. False when it has ended instead.
-    fn answers(&self) -> bool {
+    async fn answers(&self) -> bool {
         let deadline = Instant::now() + PATIENCE;
         let ready = self.dir.path().join("data/postmaster.pid");
         while let Some(running) = self.running.as_ref().filter(|running| !running.reaper.is_finished()) {
@@ -172,7 +173,7 @@ impl TestPostgres {
                 return true;
             }
             assert!(Instant::now() < deadline, "the test's PostgreSQL is never ready: {}", self.log());
-            std::thread::sleep(POLL);
+            sleep(POLL).await;
         }
         false
     }
@@ -207,11 +208,11 @@ impl LedgerPlace {
     ///
     /// # Panics
     /// As [`TestPostgres::start`].
-    pub fn new(kind: LedgerKind, file: &Path) -> Self {
+    pub async fn new(kind: LedgerKind, file: &Path) -> Self {
         match kind {
             LedgerKind::Sqlite => Self { location: file.display().to_string(), server: None },
             LedgerKind::Postgres => {
-                let server = TestPostgres::start();
+                let server = TestPostgres::start().await;
                 Self { location: server.url(), server: Some(server) }
             }
         }

@@ -70,7 +70,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn new(kind: LedgerKind) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let place = LedgerPlace::new(kind, &dir.path().join("ledger.db"));
+        let place = LedgerPlace::new(kind, &dir.path().join("ledger.db")).await;
         let ledger = Ledger::open(&Location::parse(&place.location).unwrap()).await.unwrap();
         let cursor = Cursor { created_at: UtcTime::from_micros(77), epoch: 0, seq: 0, event_at: None };
         ledger.add_cursor(cursor).await.unwrap();

@@ -74,11 +74,7 @@ pub(super) async fn prepare(place: &PostgresPlace) -> Result<(), LedgerError> {
 async fn make_schema(db: &DatabaseConnection, place: &PostgresPlace) -> Result<(), LedgerError> {
     let unfit = |why: String| LedgerError::Unfit { ledger: place.to_string(), why };
     let version = text(db, "SELECT current_setting('server_version_num')").await?;
-    if !version
-        .as_deref()
-        .and_then(|version| version.parse::<i32>().ok())
-        .is_some_and(|found| found >= OLDEST)
-    {
+    if version.as_deref().and_then(|version| version.parse().ok()).is_none_or(|found: i32| found < OLDEST) {
         let found = text(db, "SELECT current_setting('server_version')").await?.unwrap_or_default();
         return Err(unfit(format!("the server is PostgreSQL {found}, want 14 or newer")));
     }

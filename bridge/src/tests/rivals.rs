@@ -28,7 +28,7 @@ async fn two_projectors_at_once_never_write_anything_twice(kind: LedgerKind) {
     // The server gives its own sequences: timers and gaps of the script are left out.
     let records: Vec<_> = records.into_iter().filter(|record| !record.subject.ends_with("timer")).collect();
     let dir = tempfile::tempdir().unwrap();
-    let place = LedgerPlace::new(kind, &dir.path().join("ledger.db"));
+    let place = LedgerPlace::new(kind, &dir.path().join("ledger.db")).await;
     let location = Location::parse(&place.location).unwrap();
     let first = Arc::new(Ledger::open(&location).await.unwrap());
     let second = Arc::new(Ledger::open_unlocked(&location).await.unwrap());

@@ -73,7 +73,7 @@ impl World {
         let conn = server.connect().await;
         let log = MissionLog::new(&conn);
         let dir = tempfile::tempdir().unwrap();
-        let place = LedgerPlace::new(kind, &dir.path().join("ledger.db"));
+        let place = LedgerPlace::new(kind, &dir.path().join("ledger.db")).await;
         let world = Self { server, conn, log, dir, place, last: HashMap::new() };
         world.make_streams().await;
         world
