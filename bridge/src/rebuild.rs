@@ -271,7 +271,7 @@ async fn project(
 
 /// Marks what sessions have been told already: up to `sent`, and on from there as long as the stream has it.
 async fn mark_sent(conn: &Connection, ledger: &Ledger, mut sent: i64) -> Result<(), RebuildError> {
-    let in_stream = sent_since(conn, UtcTime::from_micros(0)).await?;
+    let in_stream = sent_since(conn, UtcTime::from_micros(0)).await?.ids;
     'all: loop {
         let rows = ledger.unsent(sent, NOTICES_AT_ONCE).await?;
         if rows.is_empty() {

@@ -276,6 +276,7 @@ async fn a_server_that_goes_and_comes_back_is_followed_again(kind: LedgerKind) {
     bridge.stop().await;
 }
 
+#[tokio::test]
 async fn a_stopped_bridge_leaves_one_file_and_its_lock() {
     let mut world = World::start().await;
     world.append_all(&Script::new(CODER, "stopped").well()).await;

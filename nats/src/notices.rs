@@ -4,21 +4,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message, header};
+use async_nats::header::{self, HeaderName};
+use async_nats::{HeaderMap, Message};
 use futures_util::StreamExt;
-use serde::Deserialize;
-use tokio::time::Instant;
+use futures_util::stream::FuturesOrdered;
+use tokio::time::{Instant, timeout};
 use vp_shared::error::Chain;
 use vp_shared::ids::{NoticeId, SessionId};
 use vp_shared::notice::Notice;
 use vp_shared::time::UtcTime;
 
 use crate::ack::Place;
-use crate::api::{self, ApiError, ErrorBody};
 use crate::connect::Connection;
 use crate::delivery::confirmed_ack;
 use crate::pulls::{Ended, PullWait, Puller};
-use crate::reader::{Reader, Record, Start};
+use crate::reader::{Reader, Record, Start, identity};
 use crate::subject;
 use crate::topology::{NOTICES, ensure_session};
 
@@ -49,66 +49,144 @@ const SEND_PATIENCE: Duration = Duration::from_secs(5);
 const IN_FLIGHT: usize = 512;
 /// How long the stream may take to show what it has.
 const CATCH_UP: Duration = Duration::from_secs(10);
+/// How long to wait for what is said to be stored and is not shown.
+const STRAGGLER: Duration = Duration::from_millis(500);
 const BATCH: usize = 1000;
 
-/// Sends `notices` in order, many in flight at once, and waits for every confirmation. Returns how many, counted
-/// from the first, are confirmed without a gap; fewer than all only together with a logged error.
-pub async fn send(conn: &Connection, notices: &[Outgoing]) -> usize {
-    // Collected: a closure over borrows held across an await would make this future not `Send`.
-    let sends: Vec<_> = notices.iter().map(|notice| send_one(conn, notice)).collect();
-    let mut confirmed = 0;
-    let mut sends = futures_util::stream::iter(sends).buffered(IN_FLIGHT);
-    let mut failed = None;
-    while let Some(sent) = sends.next().await {
-        match sent {
-            Ok(()) if failed.is_none() => confirmed += 1,
-            Ok(()) => {}
-            // The first one says what is wrong; the rest fails for the same reason.
-            Err(error) => failed = failed.or(Some(error)),
+/// What became of notices that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// How many, counted from the first, are confirmed without a gap.
+    pub confirmed: usize,
+    /// The stream's last sequence after them.
+    pub last: u64,
+}
+
+/// What the stream holds, as of one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// The ids of its notices.
+    pub ids: HashSet<NoticeId>,
+    /// Its last sequence then.
+    pub last: u64,
+}
+
+/// Sends `notices` in order, many in flight at once, and waits for every confirmation. Fewer are confirmed than all only
+/// together with a logged error.
+///
+/// The first one is stored only if the stream's last sequence is `after`, each other one only directly behind the one
+/// before it. So of two senders that do not know of each other none stores what the other one has, in no other order,
+/// however long ago that was and whatever the server remembers of ids. (Counting sequences on would not do: a stale
+/// count meets the stream's end somewhere in the middle.)
+pub async fn send(conn: &Connection, notices: &[Outgoing], after: u64) -> Sent {
+    let mut done = Sent { confirmed: 0, last: after };
+    let mut unconfirmed = FuturesOrdered::new();
+    let (mut refused, mut unsent) = (None, None);
+    let mut expected = (header::NATS_EXPECTED_LAST_SEQUENCE, after.to_string());
+    for notice in notices {
+        if unconfirmed.len() == IN_FLIGHT {
+            refused = done.confirm(unconfirmed.next().await);
+        }
+        if refused.is_some() {
+            break;
+        }
+        // Each is on its way before the next one.
+        match send_one(conn, notice, expected).await {
+            Ok(confirmation) => unconfirmed.push_back(confirmation),
+            Err(error) => {
+                unsent = Some(error);
+                break;
+            }
+        }
+        expected = (header::NATS_EXPECTED_LAST_MESSAGE_ID, notice.notice_id.as_str().to_owned());
+    }
+    while let Some(confirmation) = unconfirmed.next().await {
+        // The first error says what is wrong; the rest fails for the same reason, and none of it counts.
+        if refused.is_none() {
+            refused = done.confirm(Some(confirmation));
         }
     }
-    if let Some(error) = failed {
-        let (notices, session_id) = (notices.len(), &notices[confirmed].session_id);
-        tracing::error!(notices, confirmed, %session_id, %error, "notices not confirmed, they stay pending");
+    if let Some(error) = refused.or(unsent) {
+        let (notices, confirmed) = (notices.len(), done.confirmed);
+        tracing::error!(notices, confirmed, %error, "notices not confirmed, they stay pending");
     }
-    confirmed
+    done
 }
 
-async fn send_one(conn: &Connection, notice: &Outgoing) -> Result<(), ApiError> {
-    #[derive(Deserialize)]
-    struct PubAck {
-        error: Option<ErrorBody>,
+impl Sent {
+    /// Counts a confirmation, or says why it is none.
+    fn confirm(&mut self, confirmation: Option<Result<u64, String>>) -> Option<String> {
+        match confirmation? {
+            Ok(seq) => {
+                self.confirmed += 1;
+                self.last = self.last.max(seq);
+                None
+            }
+            Err(error) => Some(error),
+        }
     }
+}
+
+/// Sends one and returns what waits for its confirmation.
+async fn send_one(
+    conn: &Connection,
+    notice: &Outgoing,
+    (condition, value): (HeaderName, String),
+) -> Result<impl Future<Output = Result<u64, String>> + Send + use<>, String> {
     let mut headers = HeaderMap::new();
     headers.insert(header::NATS_MESSAGE_ID, notice.notice_id.as_str());
+    headers.insert(condition, value);
     let subject = subject::notices(&notice.session_id);
-    let answer = api::request(conn, subject, Some(headers), notice.body.clone(), SEND_PATIENCE).await?;
-    match serde_json::from_slice::<PubAck>(&answer.payload) {
-        Ok(PubAck { error: None }) => Ok(()),
-        Ok(PubAck { error: Some(error) }) => Err(error.into()),
-        Err(error) => Err(ApiError::Client(format!("unreadable acknowledgement: {error}"))),
-    }
+    let sending = conn.jetstream().publish_with_headers(subject, headers, notice.body.clone());
+    let late = |_| format!("no answer within {} s", SEND_PATIENCE.as_secs());
+    // The client's own patience does not cover the wait for a place in its queue.
+    let sent = timeout(SEND_PATIENCE, sending).await.map_err(late)?.map_err(|error| error.to_string())?;
+    Ok(async move {
+        let confirmed = timeout(SEND_PATIENCE, sent.into_future()).await.map_err(late)?;
+        confirmed.map(|ack| ack.sequence).map_err(|error| error.to_string())
+    })
 }
 
-/// The ids of all notices stored at or after `since`: read before the first send after a start, so that one that was
-/// sent and not marked is not sent again, however long ago.
+/// The stream's last sequence, from its leader.
 ///
 /// # Errors
 /// [`NoticeError`].
-pub async fn sent_since(conn: &Connection, since: UtcTime) -> Result<HashSet<NoticeId>, NoticeError> {
+pub async fn last_sent(conn: &Connection) -> Result<u64, NoticeError> {
+    let found = identity(conn, NOTICES).await;
+    let stream = found
+        .map_err(|error| NoticeError { what: "look up which notices are sent", why: error.to_string() })?;
+    Ok(stream.last_seq)
+}
+
+/// All notices stored at or after `since`: read before the first send after a start, so that one that was sent and not
+/// marked is not sent again, however long ago.
+///
+/// # Errors
+/// [`NoticeError`].
+pub async fn sent_since(conn: &Connection, since: UtcTime) -> Result<Stored, NoticeError> {
     let failed = |why: String| NoticeError { what: "look up which notices are sent", why };
+    // Who serves the reading may be behind the leader.
+    let mut stored = Stored { ids: HashSet::new(), last: last_sent(conn).await? };
     let opened = Reader::open(conn, NOTICES, &[], Start::Time(since)).await;
     let mut reader = opened.map_err(|error| failed(error.to_string()))?;
-    let mut ids = HashSet::new();
-    while reader.pending() > 0 {
-        let records = reader.next_batch(BATCH, CATCH_UP).await.map_err(|error| failed(error.to_string()))?;
-        if records.is_empty() {
-            return Err(failed("the stream fell silent".to_owned()));
+    let mut seen = 0;
+    loop {
+        let pending = reader.pending() > 0;
+        if !pending && seen >= stored.last {
+            return Ok(stored);
         }
+        let wait = if pending { CATCH_UP } else { STRAGGLER };
+        let records = reader.next_batch(BATCH, wait).await.map_err(|error| failed(error.to_string()))?;
+        match records.last() {
+            Some(last) => seen = last.seq,
+            None if pending => return Err(failed("the stream fell silent".to_owned())),
+            // The last ones are older than `since`, or deleted.
+            None => return Ok(stored),
+        }
+        stored.last = stored.last.max(seen);
         let id_of = |record: &Record| NoticeId::new(record.message_id.as_deref()?).ok();
-        ids.extend(records.iter().filter_map(id_of));
+        stored.ids.extend(records.iter().filter_map(id_of));
     }
-    Ok(ids)
 }
 
 /// A session's notices, in order, each until it is acked.

@@ -131,7 +131,7 @@ fn a_servers_ledger_is_shown_without_its_password() {
     }
     for bad in [
         "postgres://vp:s3cret@host",
-        "postgres://vp:s3cret@host/vp?sslmode=s3cret",
+        "postgres://vp:s3cret@host/vp?sslmode=maybe",
         "postgres://vp@host/vp?pasword=s3cret",
         "postgres://vp@host/vp?password=s3cret",
         "postgres://vp:s3cret@host:99999/vp",
