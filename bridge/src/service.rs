@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
+use vp_nats::clock;
 use vp_nats::connect::Connection;
-use vp_nats::reader::identity;
+use vp_nats::reader::{Reader, ReaderError, Start, identity};
 use vp_nats::service::{EndpointSpec, Service, ServiceError, ServiceRequest, ServiceSpec};
 use vp_nats::subject;
 use vp_nats::topology::MISSIONS;
@@ -23,6 +24,8 @@ use crate::ledger::{Ledger, LedgerError};
 pub const SERVICE: &str = "vp-ledger";
 /// How many questions are answered at a time.
 const AT_ONCE: usize = 64;
+/// How long the first message that is not projected may take to be read.
+const LAG_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a question may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -98,7 +101,30 @@ impl Clerk {
         let stream = identity(&self.conn, MISSIONS)
             .await
             .map_err(|error| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string()))?;
-        self.status_of(stream.last_seq, stream.created_at).await.map_err(|error| unavailable(&error))
+        let mut status =
+            self.status_of(stream.last_seq, stream.created_at).await.map_err(|error| unavailable(&error))?;
+        if status.cursor < stream.last_seq {
+            let lag = self.lag(status.cursor).await;
+            (status.lag_events, status.lag_seconds) =
+                lag.map_err(|error| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string()))?;
+        }
+        Ok(status)
+    }
+
+    /// How many messages wait behind the cursor, and for how many seconds the oldest of them has.
+    async fn lag(&self, cursor: u64) -> Result<(u64, u64), ReaderError> {
+        let mut reader = Reader::open(&self.conn, MISSIONS, &[], Start::After(cursor)).await?;
+        let waiting = reader.pending();
+        if waiting == 0 {
+            // The last sequences are those of timers that have fired.
+            return Ok((0, 0));
+        }
+        let oldest = reader.next_batch(1, LAG_PATIENCE).await?;
+        let seconds = oldest.first().map_or(0, |oldest| {
+            let micros = clock::now().as_micros().saturating_sub(oldest.stored_at.as_micros());
+            micros.max(0).unsigned_abs() / 1_000_000
+        });
+        Ok((waiting, seconds))
     }
 
     async fn status_of(
@@ -112,6 +138,8 @@ impl Clerk {
         Ok(LedgerStatus {
             cursor: cursor.map_or(0, |cursor| cursor.seq),
             stream_last,
+            lag_events: 0,
+            lag_seconds: 0,
             projected_at: cursor.and_then(|cursor| cursor.event_at),
             missions: self.ledger.counts().await?,
             notices_pending: self.ledger.unsent_total().await?,

@@ -311,9 +311,13 @@ async fn a_ledger_that_cannot_be_written_for_a_while_is_told_and_caught_up(kind:
     let question = LedgerGet { mission_id: script.mission_id.clone() };
     let mission: LedgerMission = world.ask(LedgerQuestion::GetMission, &question).await.0.unwrap();
     assert_eq!(mission.mission.status, Status::Queued, "questions are answered meanwhile");
+    let lag = world.status().await;
+    assert_eq!(lag.lag_events, 1);
+    assert!((3..60).contains(&lag.lag_seconds), "{lag:?}");
     db.execute_unprepared("ROLLBACK").await.unwrap();
     let settled = world.settled().await;
     assert_eq!((settled.missions["running"], settled.notices_pending), (1, 0));
+    assert_eq!((settled.lag_events, settled.lag_seconds), (0, 0));
     tokio::time::timeout(support::PATIENCE, status.wait_for(|status| status.projector_error.is_none()))
         .await
         .unwrap()
