@@ -80,7 +80,7 @@ async fn bridges_that_die_under_load_one_after_the_other_lose_and_repeat_nothing
         let before = status.borrow().events;
         // Dies with the first batches of the round.
         let enough = status.wait_for(|status| status.events >= before + round * 20);
-        let (_, ready) = tokio::join!(world.flood(&events), timeout(support::PATIENCE, enough));
+        let ((), ready) = tokio::join!(world.flood(&events), timeout(support::PATIENCE, enough));
         ready.unwrap().unwrap();
         drop(working);
         working = standby;
