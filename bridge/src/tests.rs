@@ -25,6 +25,7 @@ mod batches;
 mod cache;
 mod files;
 mod lists;
+mod odd;
 mod rate;
 mod rivals;
 

@@ -46,6 +46,9 @@ impl Location {
             }
             return Ok(Self::Sqlite(PathBuf::from(path)));
         }
+        if text.starts_with("postgres:") && !text.starts_with("postgres://") {
+            return Err(unknown("postgres:..."));
+        }
         match text.split_once("://") {
             Some(("postgres" | "postgresql", _)) => PostgresPlace::parse(text).map(Self::Postgres),
             Some((scheme, _)) => Err(unknown(&format!("{scheme}://..."))),

@@ -66,7 +66,7 @@ pub(crate) fn mixed_log(missions: usize) -> Vec<Record> {
     records
 }
 
-async fn same(left: &Bench, right: &Bench) {
+pub(crate) async fn same(left: &Bench, right: &Bench) {
     let (left, right) = (left.ledger.snapshot().await.unwrap(), right.ledger.snapshot().await.unwrap());
     for table in compare(&left.0, Some(&right.0), 0).await.unwrap() {
         assert!(table.equal, "{}: {:?}", table.name, table.differences);
@@ -75,7 +75,7 @@ async fn same(left: &Bench, right: &Bench) {
 }
 
 /// In a file, whatever it is compared with: both kinds of ledgers have the same rows.
-async fn straight(records: &[Record]) -> Bench {
+pub(crate) async fn straight(records: &[Record]) -> Bench {
     straight_on(LedgerKind::Sqlite, records).await
 }
 

@@ -185,7 +185,7 @@ fn path(text: &str, places: &Places) -> Result<ValueKind, String> {
 
 /// What is no URL is a path. The error shows nothing of a URL.
 fn ledger(text: &str, places: &Places) -> Result<ValueKind, String> {
-    if !text.contains("://") {
+    if !text.contains("://") && !text.starts_with("postgres:") {
         return path(text, places);
     }
     checked(text, |url| vp_bridge::shown_ledger(url).map(drop).map_err(|error| error.to_string()))?;
