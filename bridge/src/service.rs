@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use vp_nats::clock;
 use vp_nats::connect::Connection;
-use vp_nats::reader::{Reader, ReaderError, Start, identity};
+use vp_nats::reader::{ReaderError, first_after, identity};
 use vp_nats::service::{EndpointSpec, Service, ServiceError, ServiceRequest, ServiceSpec};
 use vp_nats::subject;
 use vp_nats::topology::MISSIONS;
@@ -24,8 +24,6 @@ use crate::ledger::{Ledger, LedgerError};
 pub const SERVICE: &str = "vp-ledger";
 /// How many questions are answered at a time.
 const AT_ONCE: usize = 64;
-/// How long the first message that is not projected may take to be read.
-const LAG_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a question may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -104,27 +102,21 @@ impl Clerk {
         let mut status =
             self.status_of(stream.last_seq, stream.created_at).await.map_err(|error| unavailable(&error))?;
         if status.cursor < stream.last_seq {
-            let lag = self.lag(status.cursor).await;
+            let lag = self.lag(status.cursor, stream.last_seq).await;
             (status.lag_events, status.lag_seconds) =
                 lag.map_err(|error| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string()))?;
         }
         Ok(status)
     }
 
-    /// How many messages wait behind the cursor, and for how many seconds the oldest of them has.
-    async fn lag(&self, cursor: u64) -> Result<(u64, u64), ReaderError> {
-        let mut reader = Reader::open(&self.conn, MISSIONS, &[], Start::After(cursor)).await?;
-        let waiting = reader.pending();
-        if waiting == 0 {
-            // The last sequences are those of timers that have fired.
+    /// How many messages are behind the cursor at most, and for how many seconds the oldest of them has been there.
+    async fn lag(&self, cursor: u64, stream_last: u64) -> Result<(u64, u64), ReaderError> {
+        // The last sequences may be those of timers that have fired.
+        let Some((seq, stored_at)) = first_after(&self.conn, MISSIONS, cursor).await? else {
             return Ok((0, 0));
-        }
-        let oldest = reader.next_batch(1, LAG_PATIENCE).await?;
-        let seconds = oldest.first().map_or(0, |oldest| {
-            let micros = clock::now().as_micros().saturating_sub(oldest.stored_at.as_micros());
-            micros.max(0).unsigned_abs() / 1_000_000
-        });
-        Ok((waiting, seconds))
+        };
+        let micros = clock::now().as_micros().saturating_sub(stored_at.as_micros());
+        Ok(((stream_last + 1).saturating_sub(seq), micros.max(0).unsigned_abs() / 1_000_000))
     }
 
     async fn status_of(

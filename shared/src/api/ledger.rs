@@ -142,7 +142,7 @@ pub struct LedgerStatus {
     pub cursor: u64,
     /// The stream's last sequence.
     pub stream_last: u64,
-    /// How many messages of the stream are not projected yet.
+    /// How many messages of the stream are not projected yet; timers that have fired since are counted too.
     #[serde(default)]
     pub lag_events: u64,
     /// How long the oldest of them has been in the stream, in seconds; 0 when there is none.
