@@ -3,9 +3,10 @@
 CARGO ?= cargo
 # What `make setup` found. Used only after setup, which has said all there is to say.
 SERVER = VP_NATS_SERVER="$$(./nats/setup.sh 2>/dev/null)"
+POSTGRES = VP_POSTGRES_BIN="$$(./bridge/setup.sh 2>/dev/null)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test fmt lint bench clean-tools
+.PHONY: help setup setup-tests build demo test fmt lint bench clean-tools
 
 help: ## show this list
 	@echo 'vp: a mission queue over NATS JetStream'
@@ -17,15 +18,18 @@ help: ## show this list
 setup: ## find nats-server 2.14 or newer, or fetch it into .tools/ (no root)
 	@./nats/setup.sh >/dev/null
 
+setup-tests: setup ## find PostgreSQL 15 or newer too, for the tests, or fetch it into .tools/ (no root)
+	@./bridge/setup.sh >/dev/null
+
 build: ## build the vp binary into target/release/
 	$(CARGO) build --release --locked --bin vp
 
 demo: setup ## see one mission go all the way, on this machine
 	@$(SERVER) && export VP_NATS_SERVER && exec $(CARGO) run --release --locked --bin vp -- demo
 
-test: setup ## run all tests against a real nats-server
+test: setup-tests ## run all tests against a real nats-server and a real PostgreSQL
 	$(CARGO) build --locked --bin vp
-	@$(SERVER) && export VP_NATS_SERVER && \
+	@$(SERVER) && export VP_NATS_SERVER && $(POSTGRES) && export VP_POSTGRES_BIN && \
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		echo '$(CARGO) nextest run --workspace' && \
 		$(CARGO) nextest run --locked --workspace && \

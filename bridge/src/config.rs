@@ -1,13 +1,15 @@
 //! The bridge's options.
 
+use std::fmt;
 use std::time::Duration;
 
 use vp_shared::lane::Lanes;
 
 /// How a bridge runs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BridgeConfig {
-    /// Where the ledger is: a file path or `sqlite://<path>`.
+    /// Where the ledger is: a file path, `sqlite://<path>` or
+    /// `postgres://user:password@host:port/database`.
     pub ledger: String,
     /// The lanes: what notices call them.
     pub lanes: Lanes,
@@ -56,5 +58,20 @@ impl BridgeConfig {
             recover_after: Duration::from_secs(20),
             reconcile: ReconcileTimes::default(),
         }
+    }
+}
+
+impl fmt::Debug for BridgeConfig {
+    /// Without the password that a ledger's URL may hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ledger = crate::ledger::shown(&self.ledger).unwrap_or_else(|error| error.to_string());
+        f.debug_struct("BridgeConfig")
+            .field("ledger", &ledger)
+            .field("lanes", &self.lanes)
+            .field("batch", &self.batch)
+            .field("sweep_every", &self.sweep_every)
+            .field("recover_after", &self.recover_after)
+            .field("reconcile", &self.reconcile)
+            .finish()
     }
 }

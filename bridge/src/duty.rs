@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// The parts of a bridge that run until told to stop.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Duties {
     died: watch::Sender<Option<&'static str>>,
 }

@@ -1,6 +1,7 @@
 //! The ledger: a database of missions, projected from the log. Only this module opens it.
 //!
-//! - `open`, `lock`, `migration`: a file becomes a ledger, held by one process.
+//! - `location`, `open`, `sqlite`, `postgres`, `migration`: a file or a server's schema becomes a ledger.
+//! - `lock`: it is held by one process.
 //! - `entity`, `row`, `place`: its tables, and our types as rows.
 //! - `load`, `commit`, `write`: the projector's way in: missions out, one transaction back.
 //! - `ask`: the doors' questions. `outbox`: notices to be sent. `compare`: two ledgers, row by row.
@@ -12,12 +13,15 @@ mod compare;
 mod entity;
 mod error;
 mod load;
+mod location;
 mod lock;
 mod migration;
 mod open;
 mod outbox;
 mod place;
+pub(crate) mod postgres;
 mod row;
+mod sqlite;
 mod unfinished;
 mod write;
 
@@ -30,8 +34,9 @@ pub(crate) use compare::compare;
 pub(crate) use entity::{anomaly, artifact, attempt, event, notice};
 pub use error::LedgerError;
 pub(crate) use load::Cursor;
-pub(crate) use lock::LedgerLock;
-pub(crate) use open::Location;
+pub(crate) use location::Location;
+pub use location::shown;
+pub(crate) use lock::{LedgerLock, lock_path};
 pub(crate) use place::Place;
 pub(crate) use row::{attempt_row, json, number};
 pub(crate) use unfinished::{Times, Unfinished};
@@ -52,7 +57,15 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Closes the connections, which leaves one file behind: the log of writes is worked into it.
+    /// Ends when the ledger may be another process's. What this one writes then is refused by the cursor, not by this.
+    pub(crate) async fn lost(&self) {
+        match &self.lock {
+            Some(lock) => lock.lost().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Closes the connections, which leaves one file behind: SQLite works its log of writes into it.
     pub(crate) async fn close(&self) {
         for pool in [&self.reader, &self.writer] {
             if let Err(error) = pool.close_by_ref().await {

@@ -1,6 +1,7 @@
 //! The projector, the ledger and the notice sender.
 //!
 //! - [`Bridge`]: all of it, running. [`BridgeConfig`], [`BridgeStatus`], [`BridgeError`].
+//! - `standby`, `active`: one bridge works, the others stand by and take over.
 //! - `project`, `live`, `batch`: pure: what messages of the log change in the ledger.
 //! - `consume`: the log in order, one transaction a batch. `notify`: notices, sent and marked.
 //! - [`service`]: the ledger over NATS. `recover`: missions of dead workers, handed back.
@@ -10,11 +11,14 @@
 //! The database cursor is the only position. Each batch is one transaction with the cursor as a compare-and-set, so a
 //! crash anywhere repeats nothing and loses nothing, and two projectors can never both write.
 
+mod active;
 mod batch;
 mod config;
 mod consume;
 mod duty;
 mod error;
+#[cfg(any(test, feature = "harness"))]
+pub mod harness;
 mod ledger;
 mod live;
 mod notify;
@@ -23,90 +27,56 @@ pub mod rebuild;
 mod reconcile;
 mod recover;
 pub mod service;
+mod standby;
 mod status;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use vp_nats::connect::Connection;
 use vp_nats::reader::identity;
-use vp_nats::service::Service;
 use vp_nats::topology::MISSIONS;
 
 pub use config::{BridgeConfig, ReconcileTimes};
 pub use error::{BridgeError, LedgerError};
+pub use ledger::shown as shown_ledger;
 pub use status::BridgeStatus;
 
-use consume::Projector;
 use duty::{Duties, Duty};
-use ledger::{Ledger, Location, Texts};
-use live::{Cache, CacheLimits};
-use notify::Sender;
-use project::Names;
-use reconcile::Reconciler;
-use recover::Recovery;
-use service::Clerk;
+use ledger::Location;
+use standby::Shift;
 use status::StatusBoard;
 
-/// How long a part may take to stop.
-const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a bridge may take to stop, all its parts together.
+const STOP_PATIENCE: Duration = Duration::from_mins(1);
 
-/// A running bridge. Dropped, it stops as a crash would, which loses nothing.
+/// A running bridge: at work, or standing by for one that is. Dropped, it stops as a crash would, which loses nothing.
 #[derive(Debug)]
 #[must_use = "a dropped bridge stops"]
 pub struct Bridge {
-    service: Service,
-    recovery: Duty,
-    reconciler: Duty,
-    projector: Duty,
-    sender: Duty,
+    shift: Duty,
     duties: Duties,
     status: StatusBoard,
-    ledger: Arc<Ledger>,
 }
 
 impl Bridge {
     /// Opens the ledger and begins to project the log, send notices, answer questions and look after dead workers'
-    /// missions.
+    /// missions. While another process holds the ledger it stands by, and takes over within seconds of its end.
     ///
     /// # Errors
     /// [`BridgeError`]; nothing runs then.
     pub async fn start(conn: Connection, config: BridgeConfig) -> Result<Self, BridgeError> {
         let location = Location::parse(&config.ledger)?;
-        let ledger = Arc::new(Ledger::open(&location).await?);
+        let (duties, status) = (Duties::new(), StatusBoard::new());
+        let shift =
+            Shift { conn: conn.clone(), location, config, duties: duties.clone(), status: status.clone() };
+        let active = shift.begin().await?;
         // Later the log may go and come back; at the start its absence is a mistake that someone must be told.
         identity(&conn, MISSIONS).await.map_err(BridgeError::Log)?;
-        let (duties, status, wake) = (Duties::new(), StatusBoard::new(), Arc::new(Notify::new()));
-        let clerk = Clerk { conn: conn.clone(), ledger: Arc::clone(&ledger), status: status.clone() };
-        let service = service::serve(clerk).await?;
-        let projector = Projector {
-            conn: conn.clone(),
-            ledger: Arc::clone(&ledger),
-            names: Names::of(&config.lanes),
-            stored: 0,
-            batch: config.batch.max(1),
-            cache: Cache::new(CacheLimits::default()),
-            texts: Texts::default(),
-            status: status.clone(),
-            wake: Arc::clone(&wake),
-        };
-        let sender = Sender { conn: conn.clone(), ledger: Arc::clone(&ledger), status: status.clone(), wake };
-        let reconciler = Reconciler::new(conn.clone(), Arc::clone(&ledger), status.clone(), config.reconcile);
-        let recovery = Recovery {
-            conn,
-            ledger: Arc::clone(&ledger),
-            status: status.clone(),
-            sweep_every: config.sweep_every.max(Duration::from_secs(1)),
-            recover_after: config.recover_after,
-        };
-        let projector = duties.start("projector", |stop| projector.run(stop));
-        let sender = duties.start("notice sender", |stop| sender.run(stop));
-        let recovery = duties.start("recovery", |stop| recovery.run(stop));
-        let reconciler = duties.start("reconciler", |stop| reconciler.run(stop));
-        Ok(Self { service, recovery, reconciler, projector, sender, duties, status, ledger })
+        let shift = duties.start("standby", |stop| shift.run(active, stop));
+        Ok(Self { shift, duties, status })
     }
 
     /// How it is doing, now and as it changes.
@@ -122,11 +92,6 @@ impl Bridge {
 
     /// Stops in order: no more questions, the batch at hand is stored, its notices are sent. At most a minute.
     pub async fn stop(self) {
-        self.service.stop().await;
-        self.reconciler.stop(STOP_PATIENCE).await;
-        self.recovery.stop(STOP_PATIENCE).await;
-        self.projector.stop(STOP_PATIENCE).await;
-        self.sender.stop(STOP_PATIENCE).await;
-        self.ledger.close().await;
+        self.shift.stop(STOP_PATIENCE).await;
     }
 }

@@ -1,7 +1,8 @@
 //! The sender: notices from the ledger to the sessions' stream, in order, then marked sent.
 //!
-//! A crash between sending and marking sends again what the server recognises by its id for a while; for the time
-//! after that, what the stream already holds is read before the first send.
+//! After a crash between sending and marking, what the stream already holds is read before the first send. Each send
+//! expects the stream to end where this sender knows it to: of two senders only one goes on, and the other one looks
+//! anew.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vp_nats::clock;
 use vp_nats::connect::Connection;
-use vp_nats::notices::{NoticeError, Outgoing, send, sent_since};
+use vp_nats::notices::{NoticeError, Outgoing, Stored, last_sent, send, sent_since};
 use vp_nats::retry::Delays;
 use vp_shared::error::Chain;
 use vp_shared::ids::{NoticeId, SessionId};
@@ -65,6 +66,8 @@ struct Standing {
     marked_at: Instant,
     /// Notices behind it that the stream has all the same.
     already: HashSet<NoticeId>,
+    /// The last sequence of the stream that is known to hold no others.
+    last: u64,
 }
 
 impl Sender {
@@ -131,17 +134,19 @@ impl Sender {
 
     /// Where the sender before this one has stopped, by its own marks and by what the stream holds.
     async fn stand(&self) -> Result<Standing, SendError> {
+        // In this order: what is written after the first look is not in the stream, or moves its end.
+        let last = last_sent(&self.conn).await?;
         let sent = self.ledger.sent().await?;
         let oldest = self.ledger.unsent(sent, 1).await?;
-        let already = match oldest.first() {
+        let Stored { ids: already, last } = match oldest.first() {
             // A notice is stored after its event, by the clock of the same server or one near it.
             Some(row) => sent_since(&self.conn, before(UtcTime::from_micros(row.created_us))).await?,
-            None => HashSet::new(),
+            None => Stored { ids: HashSet::new(), last },
         };
         if !already.is_empty() {
             tracing::info!(notices = already.len(), "found notices that were sent and not marked");
         }
-        Ok(Standing { sent, marked: sent, marked_at: Instant::now(), already })
+        Ok(Standing { sent, marked: sent, marked_at: Instant::now(), already, last })
     }
 
     /// Sends `rows`, in order; what is confirmed without a gap is sent.
@@ -162,7 +167,9 @@ impl Sender {
                 }
             }
         }
-        let confirmed = send(&self.conn, &outgoing).await.min(outgoing.len());
+        let done = send(&self.conn, &outgoing, standing.last).await;
+        standing.last = done.last;
+        let confirmed = done.confirmed.min(outgoing.len());
         // Up to the first that is not confirmed, all are.
         let done = wanted.get(confirmed).copied().unwrap_or(places.len());
         if let Some(last) = done.checked_sub(1).map(|last| places[last]) {

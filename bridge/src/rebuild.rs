@@ -16,7 +16,9 @@ use vp_shared::time::UtcTime;
 pub use crate::ledger::TableReport;
 
 use crate::batch::Batch;
-use crate::ledger::{Committed, Cursor, Ledger, LedgerError, LedgerLock, Location, Place, Texts, compare};
+use crate::ledger::{
+    Committed, Cursor, Ledger, LedgerError, LedgerLock, Location, Place, Texts, compare, lock_path, postgres,
+};
 use crate::live::{Cache, CacheLimits};
 use crate::project::Names;
 
@@ -41,7 +43,7 @@ pub enum RebuildError {
     Notices(#[from] NoticeError),
     /// The log does not hold everything that the ledger has.
     #[error(
-        "a rebuild would lose what the log no longer holds, {missions} missions: move the ledger file away first \
+        "a rebuild would lose what the log no longer holds, {missions} missions: move the ledger away first \
              if they may go"
     )]
     WouldLose {
@@ -96,7 +98,8 @@ impl Report {
 /// Projects the whole log into a fresh database beside the ledger. With `check` the two are compared and nothing is
 /// changed, also while a bridge runs; else the fresh one takes the ledger's place, which no bridge may hold.
 ///
-/// A crash leaves the ledger as it was, and a file named `*.rebuild` that the next run removes.
+/// It takes its place in one step: the rename of a file, or one transaction that renames schemas. A crash leaves the
+/// ledger as it was, and a file named `*.rebuild` or a schema `vp_ledger_rebuild` that the next run removes.
 ///
 /// # Errors
 /// [`RebuildError`].
@@ -107,11 +110,11 @@ pub async fn rebuild(
     check: bool,
 ) -> Result<Report, RebuildError> {
     let location = Location::parse(ledger)?;
-    if check && !location.path().exists() {
-        let (path, why) = (location.path().to_owned(), "there is no such file".to_owned());
-        return Err(LedgerError::NotALedger { path, why }.into());
+    if check && !Ledger::exists(&location).await? {
+        let (ledger, why) = (location.to_string(), "there is nothing".to_owned());
+        return Err(LedgerError::NotALedger { ledger, why }.into());
     }
-    let scratch = Scratch::take(location.path())?;
+    let scratch = Scratch::take(&location).await?;
     let stream = identity(conn, MISSIONS).await?;
     let names = Names::of(lanes);
     let report = if check {
@@ -119,7 +122,7 @@ pub async fn rebuild(
     } else {
         replace(conn, &location, &scratch, &stream, &names).await
     };
-    scratch.remove()?;
+    scratch.remove().await?;
     report
 }
 
@@ -133,7 +136,7 @@ async fn check_against(
     let ledger = Ledger::open_unlocked(location).await?;
     let (snapshot, cursors) = ledger.snapshot().await?;
     let place = place_in(&cursors, stream);
-    let fresh = Ledger::open_unlocked(&scratch.location()).await?;
+    let fresh = Ledger::open_unlocked(&scratch.location).await?;
     let end = project(conn, &fresh, Cursor { seq: 0, event_at: None, ..place }, place.seq, names).await?;
     let old = snapshot.born_before(Place::new(place.epoch, stream.first_seq)).await?;
     let floor = Place::new(place.epoch, if old > 0 { stream.first_seq } else { 0 });
@@ -160,9 +163,9 @@ async fn replace(
     names: &Names,
 ) -> Result<Report, RebuildError> {
     // Held to the end: no bridge may begin on a file that is about to go.
-    let _lock = LedgerLock::take(location.path())?;
+    let _lock = LedgerLock::take(location).await?;
     let before = Before::of(location, stream).await?;
-    let fresh = Ledger::open_unlocked(&scratch.location()).await?;
+    let fresh = Ledger::open_unlocked(&scratch.location).await?;
     let start = Cursor { seq: 0, event_at: None, ..before.place };
     let end = project(conn, &fresh, start, stream.last_seq, names).await?;
     mark_sent(conn, &fresh, before.sent).await?;
@@ -171,7 +174,7 @@ async fn replace(
     drop(wanted);
     let notices_unsent = fresh.unsent_total().await?;
     fresh.close().await;
-    scratch.swap_in(location.path())?;
+    scratch.swap_in(location).await?;
     Ok(Report { cursor: end.seq, tables, replaced: true, notices_unsent, log_begins_at: None })
 }
 
@@ -185,7 +188,7 @@ struct Before {
 impl Before {
     async fn of(location: &Location, stream: &StreamIdentity) -> Result<Self, RebuildError> {
         let nothing = Self { place: place_in(&[], stream), sent: 0 };
-        if !location.path().exists() {
+        if !Ledger::exists(location).await? {
             return Ok(nothing);
         }
         let ledger = Ledger::open_unlocked(location).await?;
@@ -268,7 +271,7 @@ async fn project(
 
 /// Marks what sessions have been told already: up to `sent`, and on from there as long as the stream has it.
 async fn mark_sent(conn: &Connection, ledger: &Ledger, mut sent: i64) -> Result<(), RebuildError> {
-    let in_stream = sent_since(conn, UtcTime::from_micros(0)).await?;
+    let in_stream = sent_since(conn, UtcTime::from_micros(0)).await?.ids;
     'all: loop {
         let rows = ledger.unsent(sent, NOTICES_AT_ONCE).await?;
         if rows.is_empty() {
@@ -287,49 +290,57 @@ async fn mark_sent(conn: &Connection, ledger: &Ledger, mut sent: i64) -> Result<
     Ok(())
 }
 
-/// The file in which a ledger is rebuilt.
+/// The place in which a ledger is rebuilt.
 struct Scratch {
-    path: PathBuf,
+    location: Location,
     /// So that two rebuilds at a time do not share it.
     lock: LedgerLock,
 }
 
 impl Scratch {
-    fn take(ledger: &Path) -> Result<Self, RebuildError> {
-        let path = with_ending(ledger, ".rebuild");
-        let scratch = Self { lock: LedgerLock::take(&path)?, path };
-        scratch.clear()?;
+    async fn take(ledger: &Location) -> Result<Self, RebuildError> {
+        let location = ledger.for_rebuild();
+        let scratch = Self { lock: LedgerLock::take(&location).await?, location };
+        scratch.clear().await?;
         Ok(scratch)
     }
 
-    fn location(&self) -> Location {
-        Location::Sqlite(self.path.clone())
-    }
-
-    /// Takes the ledger's place in one step. What the old one had not worked in goes with it.
-    fn swap_in(&self, ledger: &Path) -> Result<(), RebuildError> {
-        for ending in ["-wal", "-shm"] {
-            remove(&with_ending(ledger, ending))?;
+    /// Takes the ledger's place in one step. What an old file had not worked in goes with it.
+    async fn swap_in(&self, ledger: &Location) -> Result<(), RebuildError> {
+        match (&self.location, ledger) {
+            (Location::Sqlite(fresh), Location::Sqlite(ledger)) => {
+                for ending in ["-wal", "-shm"] {
+                    remove(&with_ending(ledger, ending))?;
+                }
+                std::fs::rename(fresh, ledger).map_err(|source| RebuildError::File {
+                    what: "put the rebuilt ledger in the place of",
+                    path: ledger.clone(),
+                    source,
+                })
+            }
+            (Location::Postgres(fresh), _) => Ok(postgres::swap_in(fresh).await?),
+            (Location::Sqlite(_), Location::Postgres(_)) => {
+                unreachable!("a ledger is rebuilt in a place of its own kind")
+            }
         }
-        std::fs::rename(&self.path, ledger).map_err(|source| RebuildError::File {
-            what: "put the rebuilt ledger in the place of",
-            path: ledger.to_owned(),
-            source,
-        })
     }
 
-    fn clear(&self) -> Result<(), RebuildError> {
-        for ending in ["", "-wal", "-shm"] {
-            remove(&with_ending(&self.path, ending))?;
+    async fn clear(&self) -> Result<(), RebuildError> {
+        match &self.location {
+            Location::Sqlite(path) => {
+                ["", "-wal", "-shm"].iter().try_for_each(|ending| remove(&with_ending(path, ending)))
+            }
+            Location::Postgres(place) => Ok(postgres::drop_rebuild(place).await?),
         }
-        Ok(())
     }
 
-    fn remove(self) -> Result<(), RebuildError> {
-        self.clear()?;
-        let lock = with_ending(&self.path, ".lock");
+    async fn remove(self) -> Result<(), RebuildError> {
+        self.clear().await?;
         drop(self.lock);
-        remove(&lock)
+        match &self.location {
+            Location::Sqlite(path) => remove(&lock_path(path)),
+            Location::Postgres(_) => Ok(()),
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
+use vp_nats::clock;
 use vp_nats::connect::Connection;
-use vp_nats::reader::identity;
+use vp_nats::reader::{ReaderError, first_after, identity};
 use vp_nats::service::{EndpointSpec, Service, ServiceError, ServiceRequest, ServiceSpec};
 use vp_nats::subject;
 use vp_nats::topology::MISSIONS;
@@ -100,7 +101,24 @@ impl Clerk {
         let stream = identity(&self.conn, MISSIONS)
             .await
             .map_err(|error| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string()))?;
-        self.status_of(stream.last_seq, stream.created_at).await.map_err(|error| unavailable(&error))
+        let mut status =
+            self.status_of(stream.last_seq, stream.created_at).await.map_err(|error| unavailable(&error))?;
+        if status.cursor < stream.last_seq {
+            let lag = self.lag(status.cursor, stream.last_seq).await;
+            (status.lag_events, status.lag_seconds) =
+                lag.map_err(|error| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string()))?;
+        }
+        Ok(status)
+    }
+
+    /// How many messages are behind the cursor at most, and for how many seconds the oldest of them has been there.
+    async fn lag(&self, cursor: u64, stream_last: u64) -> Result<(u64, u64), ReaderError> {
+        // The last sequences may be those of timers that have fired.
+        let Some((seq, stored_at)) = first_after(&self.conn, MISSIONS, cursor).await? else {
+            return Ok((0, 0));
+        };
+        let micros = clock::now().as_micros().saturating_sub(stored_at.as_micros());
+        Ok(((stream_last + 1).saturating_sub(seq), micros.max(0).unsigned_abs() / 1_000_000))
     }
 
     async fn status_of(
@@ -114,6 +132,8 @@ impl Clerk {
         Ok(LedgerStatus {
             cursor: cursor.map_or(0, |cursor| cursor.seq),
             stream_last,
+            lag_events: 0,
+            lag_seconds: 0,
             projected_at: cursor.and_then(|cursor| cursor.event_at),
             missions: self.ledger.counts().await?,
             waiting: self.ledger.waiting_by_lane().await?,

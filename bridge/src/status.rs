@@ -8,6 +8,10 @@ use vp_shared::api::ReconcilerStatus;
 /// How a bridge is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BridgeStatus {
+    /// True while it holds the ledger and works; false while it stands by.
+    pub active: bool,
+    /// What keeps it from the ledger while it stands by, if that is not just another bridge.
+    pub standby_error: Option<String>,
     /// The stream sequence up to which the log is projected.
     pub cursor: u64,
     /// How many messages waited behind it when it was last read.

@@ -1,4 +1,4 @@
-//! Tests of the parts, without a server: what a batch makes of a real SQLite file.
+//! Tests of the parts, without a server: what a batch makes of a real file or a real server's tables.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::cast_precision_loss)]
 
@@ -12,6 +12,7 @@ use vp_shared::event::{Event, EventBody};
 use vp_shared::time::UtcTime;
 
 use crate::batch::Batch;
+use crate::harness::{LedgerKind, LedgerPlace};
 use crate::ledger::{Changes, Committed, Cursor, Ledger, Location, Texts};
 use crate::live::{Cache, CacheLimits};
 use crate::project::Names;
@@ -24,6 +25,7 @@ mod batches;
 mod cache;
 mod files;
 mod lists;
+mod odd;
 mod rate;
 mod rivals;
 
@@ -61,16 +63,20 @@ pub(crate) struct Bench {
     pub(crate) cursor: Cursor,
     pub(crate) cache: Cache,
     pub(crate) texts: Texts,
-    pub(crate) _dir: TempDir,
+    // After the ledger, so that its connections are closed first.
+    _place: LedgerPlace,
+    _dir: TempDir,
 }
 
 impl Bench {
-    pub(crate) async fn new() -> Self {
+    pub(crate) async fn new(kind: LedgerKind) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ledger = open(&dir.path().join("ledger.db")).await;
+        let place = LedgerPlace::new(kind, &dir.path().join("ledger.db")).await;
+        let ledger = Ledger::open(&Location::parse(&place.location).unwrap()).await.unwrap();
         let cursor = Cursor { created_at: UtcTime::from_micros(77), epoch: 0, seq: 0, event_at: None };
         ledger.add_cursor(cursor).await.unwrap();
-        Self { ledger, cursor, cache: Cache::new(CacheLimits::default()), texts: Texts::default(), _dir: dir }
+        let (cache, texts) = (Cache::new(CacheLimits::default()), Texts::default());
+        Self { ledger, cursor, cache, texts, _place: place, _dir: dir }
     }
 
     pub(crate) async fn changes(&mut self, records: Vec<Record>) -> Changes {

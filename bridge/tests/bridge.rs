@@ -10,6 +10,8 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait;
 use support::script::{CODER, GENERAL, Script};
 use support::{World, until};
+use vp_bridge::harness::LedgerKind;
+use vp_bridge::on_both_ledgers;
 use vp_bridge::{Bridge, BridgeConfig, BridgeError, LedgerError};
 use vp_nats::notices::NoticeReader;
 use vp_shared::api::{ErrorCode, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerQuestion};
@@ -48,9 +50,8 @@ fn mixed(missions: usize) -> Vec<Event> {
     events
 }
 
-#[tokio::test]
-async fn a_bridge_that_was_down_catches_up() {
-    let mut world = World::start().await;
+async fn a_bridge_that_was_down_catches_up(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let mut before = Script::new(CODER, "before");
     world.append_all(&before.well()).await;
     let bridge = world.bridge().await;
@@ -68,9 +69,8 @@ async fn a_bridge_that_was_down_catches_up() {
     bridge.stop().await;
 }
 
-#[tokio::test]
-async fn a_live_event_is_in_the_ledger_and_told_within_a_moment() {
-    let mut world = World::start().await;
+async fn a_live_event_is_in_the_ledger_and_told_within_a_moment(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let bridge = world.bridge().await;
     world.settled().await;
     let session = SessionId::new("simone-1").unwrap();
@@ -91,8 +91,7 @@ async fn a_live_event_is_in_the_ledger_and_told_within_a_moment() {
     bridge.stop().await;
 }
 
-#[tokio::test]
-async fn crashes_at_any_point_leave_the_same_rows_and_each_notice_once() {
+async fn crashes_at_any_point_leave_the_same_rows_and_each_notice_once(kind: LedgerKind) {
     let straight = World::start().await;
     let events = mixed(300);
     straight.flood(&events).await;
@@ -100,7 +99,7 @@ async fn crashes_at_any_point_leave_the_same_rows_and_each_notice_once() {
     straight.settled().await;
     bridge.stop().await;
 
-    let world = World::start().await;
+    let world = World::start_on(kind).await;
     world.flood(&events[..600]).await;
     for crash in 0..25_u64 {
         let bridge = world.bridge_with(BridgeConfig { batch: 37, ..world.config() }).await;
@@ -126,9 +125,8 @@ async fn crashes_at_any_point_leave_the_same_rows_and_each_notice_once() {
     assert_eq!(unique, wanted.iter().collect());
 }
 
-#[tokio::test]
-async fn poison_is_recorded_and_stepped_over() {
-    let mut world = World::start().await;
+async fn poison_is_recorded_and_stepped_over(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let bridge = world.bridge().await;
     let mut script = Script::new(CODER, "poisoned");
     world.append(&script.dispatched()).await;
@@ -166,9 +164,8 @@ async fn poison_is_recorded_and_stepped_over() {
     bridge.stop().await;
 }
 
-#[tokio::test]
-async fn each_session_is_told_in_order_what_it_asked_for() {
-    let mut world = World::start().await;
+async fn each_session_is_told_in_order_what_it_asked_for(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let bridge = world.bridge().await;
     let modes = [ReplyMode::Async, ReplyMode::Final, ReplyMode::Silent];
     let mut scripts: Vec<_> = modes
@@ -212,9 +209,8 @@ async fn each_session_is_told_in_order_what_it_asked_for() {
     bridge.stop().await;
 }
 
-#[tokio::test]
-async fn the_ledger_answers_questions_and_refuses_bad_ones() {
-    let mut world = World::start().await;
+async fn the_ledger_answers_questions_and_refuses_bad_ones(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let bridge = world.bridge().await;
     let mut script = Script::new(CODER, "asked");
     world.append_all(&script.well()).await;
@@ -252,27 +248,21 @@ async fn the_ledger_answers_questions_and_refuses_bad_ones() {
     bridge.stop().await;
 }
 
-#[tokio::test]
-async fn a_bridge_without_a_usable_ledger_or_log_says_which() {
-    let world = World::start().await;
+async fn a_bridge_without_a_usable_ledger_or_log_says_which(kind: LedgerKind) {
+    let world = World::start_on(kind).await;
     let on = |ledger: String| BridgeConfig { ledger, ..world.config() };
     let start = async |config| Bridge::start(world.conn.clone(), config).await.map(|_| ()).unwrap_err();
     let error = start(on(world.dir.path().display().to_string())).await;
     assert!(matches!(error, BridgeError::Ledger(LedgerError::NotWritable { .. })), "{error:?}");
     let error = start(on("mysql://user:s3cret@db/vp".into())).await;
     assert!(!error.to_string().contains("s3cret"), "{error}");
-    let bridge = world.bridge().await;
-    let error = start(world.config()).await;
-    assert!(matches!(error, BridgeError::Ledger(LedgerError::InUse { .. })), "{error:?}");
-    bridge.stop().await;
     let bare = vp_nats::harness::TestServer::start().await;
     let error = Bridge::start(bare.connect().await, world.config()).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, BridgeError::Log(_)), "{error:?}");
 }
 
-#[tokio::test]
-async fn a_server_that_goes_and_comes_back_is_followed_again() {
-    let mut world = World::start().await;
+async fn a_server_that_goes_and_comes_back_is_followed_again(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let bridge = world.bridge().await;
     let mut script = Script::new(CODER, "outage");
     world.append(&script.dispatched()).await;
@@ -301,26 +291,33 @@ async fn a_stopped_bridge_leaves_one_file_and_its_lock() {
     assert_eq!(files, ["ledger.db", "ledger.db.lock"]);
 }
 
-#[tokio::test]
-async fn a_ledger_that_cannot_be_written_for_a_while_is_told_and_caught_up() {
-    let mut world = World::start().await;
+async fn a_ledger_that_cannot_be_written_for_a_while_is_told_and_caught_up(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let bridge = world.bridge().await;
     let mut script = Script::new(CODER, "locked");
     world.append(&script.dispatched()).await;
     world.settled().await;
     let db = world.database().await;
-    db.execute_unprepared("BEGIN EXCLUSIVE").await.unwrap();
+    let lock = match kind {
+        LedgerKind::Sqlite => "BEGIN EXCLUSIVE",
+        LedgerKind::Postgres => "BEGIN; LOCK TABLE events IN EXCLUSIVE MODE",
+    };
+    db.execute_unprepared(lock).await.unwrap();
     world.append(&script.started()).await;
     let mut status = bridge.status();
     let told =
-        status.wait_for(|status| status.projector_error.as_ref().is_some_and(|text| text.contains("locked")));
+        status.wait_for(|status| status.projector_error.as_ref().is_some_and(|text| text.contains("lock")));
     tokio::time::timeout(support::PATIENCE, told).await.unwrap().unwrap();
     let question = LedgerGet { mission_id: script.mission_id.clone() };
     let mission: LedgerMission = world.ask(LedgerQuestion::GetMission, &question).await.0.unwrap();
     assert_eq!(mission.mission.status, Status::Queued, "questions are answered meanwhile");
+    let lag = world.status().await;
+    assert_eq!(lag.lag_events, 1);
+    assert!((3..60).contains(&lag.lag_seconds), "{lag:?}");
     db.execute_unprepared("ROLLBACK").await.unwrap();
     let settled = world.settled().await;
     assert_eq!((settled.missions["running"], settled.notices_pending), (1, 0));
+    assert_eq!((settled.lag_events, settled.lag_seconds), (0, 0));
     tokio::time::timeout(support::PATIENCE, status.wait_for(|status| status.projector_error.is_none()))
         .await
         .unwrap()
@@ -328,9 +325,8 @@ async fn a_ledger_that_cannot_be_written_for_a_while_is_told_and_caught_up() {
     bridge.stop().await;
 }
 
-#[tokio::test]
-async fn messages_that_left_the_log_unprojected_are_told() {
-    let mut world = World::start().await;
+async fn messages_that_left_the_log_unprojected_are_told(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let mut script = Script::new(CODER, "gone");
     world.append_all(&[script.dispatched(), script.started(), script.outcome()]).await;
     let mut late = Script::new(CODER, "late");
@@ -346,9 +342,8 @@ async fn messages_that_left_the_log_unprojected_are_told() {
     bridge.stop().await;
 }
 
-#[tokio::test]
-async fn a_stream_made_anew_under_a_running_bridge_is_followed() {
-    let mut world = World::start().await;
+async fn a_stream_made_anew_under_a_running_bridge_is_followed(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let bridge = world.bridge().await;
     let mut before = Script::new(CODER, "before");
     world.append_all(&[before.dispatched(), before.started()]).await;
@@ -367,16 +362,13 @@ async fn a_stream_made_anew_under_a_running_bridge_is_followed() {
     bridge.stop().await;
 }
 
-#[tokio::test]
-async fn a_log_that_is_shorter_than_the_ledger_is_told_and_nothing_is_guessed() {
-    let mut world = World::start().await;
+async fn a_log_that_is_shorter_than_the_ledger_is_told_and_nothing_is_guessed(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let bridge = world.bridge().await;
     world.append_all(&Script::new(CODER, "kept").well()).await;
     world.settled().await;
     bridge.stop().await;
-    let db = world.database().await;
-    db.execute_unprepared("UPDATE cursors SET seq = 40").await.unwrap();
-    db.close().await.unwrap();
+    world.sql("UPDATE cursors SET seq = 40").await;
     let bridge = world.bridge().await;
     let mut status = bridge.status();
     let told = status.wait_for(|status| {
@@ -385,3 +377,18 @@ async fn a_log_that_is_shorter_than_the_ledger_is_told_and_nothing_is_guessed() 
     tokio::time::timeout(support::PATIENCE, told).await.unwrap().unwrap();
     bridge.stop().await;
 }
+
+on_both_ledgers!(
+    a_bridge_that_was_down_catches_up,
+    a_live_event_is_in_the_ledger_and_told_within_a_moment,
+    crashes_at_any_point_leave_the_same_rows_and_each_notice_once,
+    poison_is_recorded_and_stepped_over,
+    each_session_is_told_in_order_what_it_asked_for,
+    the_ledger_answers_questions_and_refuses_bad_ones,
+    a_bridge_without_a_usable_ledger_or_log_says_which,
+    a_server_that_goes_and_comes_back_is_followed_again,
+    a_ledger_that_cannot_be_written_for_a_while_is_told_and_caught_up,
+    messages_that_left_the_log_unprojected_are_told,
+    a_stream_made_anew_under_a_running_bridge_is_followed,
+    a_log_that_is_shorter_than_the_ledger_is_told_and_nothing_is_guessed,
+);

@@ -4,16 +4,17 @@
 
 mod support;
 
-use sea_orm::ConnectionTrait;
 use support::script::{CODER, GENERAL, Script};
 use support::{World, lanes};
 use vp_bridge::LedgerError;
+use vp_bridge::harness::LedgerKind;
+use vp_bridge::on_both_ledgers;
 use vp_bridge::rebuild::{RebuildError, Report, rebuild};
 use vp_shared::failure::FailureClass;
 
 /// A world whose ledger has missions of several kinds, and an anomaly.
-async fn told() -> World {
-    let mut world = World::start().await;
+async fn told(kind: LedgerKind) -> World {
+    let mut world = World::start_on(kind).await;
     for nth in 0..20 {
         let mut s = Script::new(if nth % 2 == 0 { CODER } else { GENERAL }, &format!("r-{nth}"));
         let events = match nth % 4 {
@@ -29,12 +30,11 @@ async fn told() -> World {
 }
 
 async fn run(world: &World, check: bool) -> Result<Report, RebuildError> {
-    rebuild(&world.conn, &world.ledger().display().to_string(), &lanes(), check).await
+    rebuild(&world.conn, &world.place.location, &lanes(), check).await
 }
 
-#[tokio::test]
-async fn a_check_beside_a_running_bridge_finds_the_ledger_equal() {
-    let mut world = told().await;
+async fn a_check_beside_a_running_bridge_finds_the_ledger_equal(kind: LedgerKind) {
+    let mut world = told(kind).await;
     let bridge = world.bridge().await;
     world.settled().await;
     let report = run(&world, true).await.unwrap();
@@ -62,9 +62,8 @@ async fn a_check_beside_a_running_bridge_finds_the_ledger_equal() {
     assert!(left.iter().all(|name| !name.to_string_lossy().contains("rebuild")), "{left:?}");
 }
 
-#[tokio::test]
-async fn a_check_finds_every_planted_difference() {
-    let world = told().await;
+async fn a_check_finds_every_planted_difference(kind: LedgerKind) {
+    let world = told(kind).await;
     let bridge = world.bridge().await;
     world.settled().await;
     bridge.stop().await;
@@ -76,9 +75,7 @@ async fn a_check_finds_every_planted_difference() {
         ("notices", "DELETE FROM notices WHERE pos = 2"),
         ("anomalies", "INSERT INTO anomalies VALUES (4, 'missions.x', 'invented')"),
     ] {
-        let db = world.database().await;
-        db.execute_unprepared(sql).await.unwrap();
-        db.close().await.unwrap();
+        world.sql(sql).await;
         let report = run(&world, true).await.unwrap();
         let different: Vec<_> = report.tables.iter().filter(|table| !table.equal).collect();
         assert_eq!(different.len(), 1, "{table}: {report:?}");
@@ -89,9 +86,8 @@ async fn a_check_finds_every_planted_difference() {
     }
 }
 
-#[tokio::test]
-async fn a_rebuilt_ledger_is_the_same_and_tells_nothing_twice() {
-    let world = told().await;
+async fn a_rebuilt_ledger_is_the_same_and_tells_nothing_twice(kind: LedgerKind) {
+    let world = told(kind).await;
     let bridge = world.bridge().await;
     world.settled().await;
     bridge.stop().await;
@@ -99,7 +95,7 @@ async fn a_rebuilt_ledger_is_the_same_and_tells_nothing_twice() {
     world.forget_notices().await;
     for round in ["kept", "lost"] {
         if round == "lost" {
-            std::fs::remove_file(world.ledger()).unwrap();
+            world.lose_ledger().await;
         }
         let report = run(&world, false).await.unwrap();
         assert!(report.replaced);
@@ -112,27 +108,23 @@ async fn a_rebuilt_ledger_is_the_same_and_tells_nothing_twice() {
     }
 }
 
-#[tokio::test]
-async fn what_was_sent_and_not_marked_is_not_told_again_after_a_rebuild() {
-    let world = told().await;
+async fn what_was_sent_and_not_marked_is_not_told_again_after_a_rebuild(kind: LedgerKind) {
+    let world = told(kind).await;
     let bridge = world.bridge().await;
     world.settled().await;
     bridge.stop().await;
     let notices = world.notices().await;
     world.forget_notices().await;
     // As after a crash between sending and marking, long ago.
-    let db = world.database().await;
-    db.execute_unprepared("UPDATE outboxes SET sent_pos = 5").await.unwrap();
-    db.close().await.unwrap();
+    world.sql("UPDATE outboxes SET sent_pos = 5").await;
     let bridge = world.bridge().await;
     world.settled().await;
     bridge.stop().await;
     assert_eq!(world.notices().await.len(), notices.len());
 }
 
-#[tokio::test]
-async fn a_ledger_that_a_bridge_holds_is_not_replaced() {
-    let world = told().await;
+async fn a_ledger_that_a_bridge_holds_is_not_replaced(kind: LedgerKind) {
+    let world = told(kind).await;
     let bridge = world.bridge().await;
     world.settled().await;
     let error = run(&world, false).await.unwrap_err();
@@ -141,9 +133,8 @@ async fn a_ledger_that_a_bridge_holds_is_not_replaced() {
     run(&world, false).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_rebuild_does_not_lose_what_the_log_no_longer_holds() {
-    let mut world = told().await;
+async fn a_rebuild_does_not_lose_what_the_log_no_longer_holds(kind: LedgerKind) {
+    let mut world = told(kind).await;
     let bridge = world.bridge().await;
     world.settled().await;
     bridge.stop().await;
@@ -157,10 +148,19 @@ async fn a_rebuild_does_not_lose_what_the_log_no_longer_holds() {
     world.append_all(&Script::new(CODER, "on").well()).await;
 }
 
-#[tokio::test]
-async fn a_check_of_a_ledger_that_is_not_there_makes_none() {
-    let world = told().await;
+async fn a_check_of_a_ledger_that_is_not_there_makes_none(kind: LedgerKind) {
+    let world = told(kind).await;
     let error = run(&world, true).await.unwrap_err();
     assert!(matches!(error, RebuildError::Ledger(LedgerError::NotALedger { .. })), "{error:?}");
     assert!(!world.ledger().exists());
 }
+
+on_both_ledgers!(
+    a_check_beside_a_running_bridge_finds_the_ledger_equal,
+    a_check_finds_every_planted_difference,
+    a_rebuilt_ledger_is_the_same_and_tells_nothing_twice,
+    what_was_sent_and_not_marked_is_not_told_again_after_a_rebuild,
+    a_ledger_that_a_bridge_holds_is_not_replaced,
+    a_rebuild_does_not_lose_what_the_log_no_longer_holds,
+    a_check_of_a_ledger_that_is_not_there_makes_none,
+);

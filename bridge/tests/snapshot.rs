@@ -6,11 +6,12 @@ mod support;
 
 use support::World;
 use support::script::{CODER, GENERAL, Script};
+use vp_bridge::harness::LedgerKind;
+use vp_bridge::on_both_ledgers;
 use vp_shared::failure::FailureClass;
 
-#[tokio::test]
-async fn a_small_log_gives_this_ledger() {
-    let mut world = World::start().await;
+async fn a_small_log_gives_this_ledger(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
     let (mut a, mut b) = (Script::new(CODER, "a"), Script::new(GENERAL, "b").session(None));
     let events = [
         a.dispatched(),
@@ -34,3 +35,5 @@ async fn a_small_log_gives_this_ledger() {
     let lines = dump.lines().map(|line| line.split_once(" payload=").map_or(line, |(head, _)| head));
     insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
 }
+
+on_both_ledgers!(a_small_log_gives_this_ledger,);

@@ -14,12 +14,13 @@ mod support;
 use support::script::{CODER, Script};
 use support::{PATIENCE, World};
 use tokio::time::{Instant, timeout};
+use vp_bridge::harness::LedgerKind;
+use vp_bridge::on_both_ledgers;
 
 const MISSIONS: usize = if cfg!(debug_assertions) { 500 } else { 20_000 };
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bridge_catches_up_with_a_backlog_and_tells_all_of_it() {
-    let world = World::start().await;
+async fn a_bridge_catches_up_with_a_backlog_and_tells_all_of_it(kind: LedgerKind) {
+    let world = World::start_on(kind).await;
     let mut events = Vec::new();
     for nth in 0..MISSIONS {
         let at = 1_700_000_000_000_000 + i64::try_from(nth).unwrap() * 100;
@@ -45,3 +46,5 @@ async fn a_bridge_catches_up_with_a_backlog_and_tells_all_of_it() {
     assert_eq!(world.notices().await.len() as u64, notices);
     bridge.stop().await;
 }
+
+on_both_ledgers!(a_bridge_catches_up_with_a_backlog_and_tells_all_of_it,);

@@ -1,12 +1,13 @@
 //! The NOTICES stream: written by the bridge's sender, read by sessions with a durable consumer each.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::context::PublishAckFuture;
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::{HeaderMap, Message, header};
+use async_nats::header::{self, HeaderName};
+use async_nats::{HeaderMap, Message};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use tokio::time::{Instant, timeout};
 use vp_shared::error::Chain;
 use vp_shared::ids::{NoticeId, SessionId};
@@ -14,11 +15,10 @@ use vp_shared::notice::Notice;
 use vp_shared::time::UtcTime;
 
 use crate::ack::Place;
-use crate::api::ApiError;
 use crate::connect::Connection;
 use crate::delivery::confirmed_ack;
 use crate::pulls::{Ended, PullWait, Puller};
-use crate::reader::{Reader, Record, Start};
+use crate::reader::{Reader, Record, Start, identity};
 use crate::subject;
 use crate::topology::{NOTICES, ensure_session};
 
@@ -49,124 +49,144 @@ const SEND_PATIENCE: Duration = Duration::from_secs(5);
 const IN_FLIGHT: usize = 512;
 /// How long the stream may take to show what it has.
 const CATCH_UP: Duration = Duration::from_secs(10);
+/// How long to wait for what is said to be stored and is not shown.
+const STRAGGLER: Duration = Duration::from_millis(500);
 const BATCH: usize = 1000;
 
-/// Sends `notices` and waits for every confirmation; they are stored in this order, whatever gets lost. Returns how
-/// many, counted from the first, are confirmed without a gap; fewer than all only together with a logged error.
-pub async fn send(conn: &Connection, notices: &[Outgoing]) -> usize {
-    let (mut confirmed, mut failed) = send_many(conn, notices).await;
-    if failed.is_some() {
-        // Some may be stored already and answer as duplicates, which a chain does not go over.
-        failed = None;
-        while failed.is_none() && confirmed < notices.len() {
-            match send_one(conn, &notices[confirmed]).await {
-                Ok(()) => confirmed += 1,
-                Err(error) => failed = Some(error),
-            }
-        }
-    }
-    if let Some(error) = failed {
-        let (notices, session_id) = (notices.len(), &notices[confirmed].session_id);
-        tracing::error!(notices, confirmed, %session_id, %error, "notices not confirmed, they stay pending");
-    }
-    confirmed
+/// What became of notices that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// How many, counted from the first, are confirmed without a gap.
+    pub confirmed: usize,
+    /// The stream's last sequence after them.
+    pub last: u64,
 }
 
-/// Many in flight at once, as a chain: the server takes each only behind the one before, so none overtakes one that was
-/// lost on the way.
-async fn send_many(conn: &Connection, notices: &[Outgoing]) -> (usize, Option<ApiError>) {
-    let link = conn.state().borrow().generation;
-    let mut confirmed = 0;
-    let mut in_flight = VecDeque::with_capacity(IN_FLIGHT.min(notices.len()));
-    let mut before = None;
+/// What the stream holds, as of one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// The ids of its notices.
+    pub ids: HashSet<NoticeId>,
+    /// Its last sequence then.
+    pub last: u64,
+}
+
+/// Sends `notices` in order, many in flight at once, and waits for every confirmation. Fewer are confirmed than all only
+/// together with a logged error.
+///
+/// The first one is stored only if the stream's last sequence is `after`, each other one only directly behind the one
+/// before it. So of two senders that do not know of each other none stores what the other one has, in no other order,
+/// however long ago that was and whatever the server remembers of ids. (Counting sequences on would not do: a stale
+/// count meets the stream's end somewhere in the middle.)
+pub async fn send(conn: &Connection, notices: &[Outgoing], after: u64) -> Sent {
+    let mut done = Sent { confirmed: 0, last: after };
+    let mut unconfirmed = FuturesOrdered::new();
+    let (mut refused, mut unsent) = (None, None);
+    let mut expected = (header::NATS_EXPECTED_LAST_SEQUENCE, after.to_string());
     for notice in notices {
-        if in_flight.len() >= IN_FLIGHT
-            && let Some(oldest) = in_flight.pop_front()
-        {
-            match confirmation(conn, link, oldest).await {
-                Ok(()) => confirmed += 1,
-                Err(error) => return (confirmed, Some(error)),
+        if unconfirmed.len() == IN_FLIGHT {
+            refused = done.confirm(unconfirmed.next().await);
+        }
+        if refused.is_some() {
+            break;
+        }
+        // Each is on its way before the next one.
+        match send_one(conn, notice, expected).await {
+            Ok(confirmation) => unconfirmed.push_back(confirmation),
+            Err(error) => {
+                unsent = Some(error);
+                break;
             }
         }
-        let mut headers = identified(notice);
-        if let Some(before) = before.replace(&notice.notice_id) {
-            headers.insert(header::NATS_EXPECTED_LAST_MESSAGE_ID, before.as_str());
-        }
-        match hand_over(conn, notice, headers).await {
-            Ok(sent) => in_flight.push_back(sent),
-            Err(error) => return (confirmed, Some(error)),
+        expected = (header::NATS_EXPECTED_LAST_MESSAGE_ID, notice.notice_id.as_str().to_owned());
+    }
+    while let Some(confirmation) = unconfirmed.next().await {
+        // The first error says what is wrong; the rest fails for the same reason, and none of it counts.
+        if refused.is_none() {
+            refused = done.confirm(Some(confirmation));
         }
     }
-    for sent in in_flight {
-        match confirmation(conn, link, sent).await {
-            Ok(()) => confirmed += 1,
-            Err(error) => return (confirmed, Some(error)),
+    if let Some(error) = refused.or(unsent) {
+        let (notices, confirmed) = (notices.len(), done.confirmed);
+        tracing::error!(notices, confirmed, %error, "notices not confirmed, they stay pending");
+    }
+    done
+}
+
+impl Sent {
+    /// Counts a confirmation, or says why it is none.
+    fn confirm(&mut self, confirmation: Option<Result<u64, String>>) -> Option<String> {
+        match confirmation? {
+            Ok(seq) => {
+                self.confirmed += 1;
+                self.last = self.last.max(seq);
+                None
+            }
+            Err(error) => Some(error),
         }
     }
-    (confirmed, None)
 }
 
-async fn send_one(conn: &Connection, notice: &Outgoing) -> Result<(), ApiError> {
-    let link = conn.state().borrow().generation;
-    confirmation(conn, link, hand_over(conn, notice, identified(notice)).await?).await
-}
-
-fn identified(notice: &Outgoing) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::NATS_MESSAGE_ID, notice.notice_id.as_str());
-    headers
-}
-
-/// Gives it to the client, which sends in the order it is given.
-async fn hand_over(
+/// Sends one and returns what waits for its confirmation.
+async fn send_one(
     conn: &Connection,
     notice: &Outgoing,
-    headers: HeaderMap,
-) -> Result<PublishAckFuture, ApiError> {
-    let publish = PublishMessage::build().payload(notice.body.clone()).headers(headers);
-    let publish = conn.jetstream().send_publish(subject::notices(&notice.session_id), publish);
-    match timeout(SEND_PATIENCE, publish).await {
-        Ok(Ok(sent)) => Ok(sent),
-        Ok(Err(error)) => Err(ApiError::Client(error.to_string())),
-        Err(_) => Err(ApiError::Client("the client takes no more".to_owned())),
-    }
+    (condition, value): (HeaderName, String),
+) -> Result<impl Future<Output = Result<u64, String>> + Send + use<>, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::NATS_MESSAGE_ID, notice.notice_id.as_str());
+    headers.insert(condition, value);
+    let subject = subject::notices(&notice.session_id);
+    let sending = conn.jetstream().publish_with_headers(subject, headers, notice.body.clone());
+    let late = |_| format!("no answer within {} s", SEND_PATIENCE.as_secs());
+    // The client's own patience does not cover the wait for a place in its queue.
+    let sent = timeout(SEND_PATIENCE, sending).await.map_err(late)?.map_err(|error| error.to_string())?;
+    Ok(async move {
+        let confirmed = timeout(SEND_PATIENCE, sent.into_future()).await.map_err(late)?;
+        confirmed.map(|ack| ack.sequence).map_err(|error| error.to_string())
+    })
 }
 
-/// The server's word, which does not come any more when the `link` that the notice went by is no more.
-async fn confirmation(conn: &Connection, link: u64, sent: PublishAckFuture) -> Result<(), ApiError> {
-    let mut state = conn.state();
-    let lost = state.wait_for(|state| state.generation > link || state.closed);
-    let answer = tokio::select! {
-        biased;
-        answer = timeout(SEND_PATIENCE, sent) => answer,
-        _ = lost => return Err(ApiError::Client("the connection was lost".to_owned())),
-    };
-    match answer {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(ApiError::Client(error.to_string())),
-        Err(_) => Err(ApiError::Client("no confirmation in time".to_owned())),
-    }
-}
-
-/// The ids of all notices stored at or after `since`: read before the first send after a start, so that one that was
-/// sent and not marked is not sent again, however long ago.
+/// The stream's last sequence, from its leader.
 ///
 /// # Errors
 /// [`NoticeError`].
-pub async fn sent_since(conn: &Connection, since: UtcTime) -> Result<HashSet<NoticeId>, NoticeError> {
+pub async fn last_sent(conn: &Connection) -> Result<u64, NoticeError> {
+    let found = identity(conn, NOTICES).await;
+    let stream = found
+        .map_err(|error| NoticeError { what: "look up which notices are sent", why: error.to_string() })?;
+    Ok(stream.last_seq)
+}
+
+/// All notices stored at or after `since`: read before the first send after a start, so that one that was sent and not
+/// marked is not sent again, however long ago.
+///
+/// # Errors
+/// [`NoticeError`].
+pub async fn sent_since(conn: &Connection, since: UtcTime) -> Result<Stored, NoticeError> {
     let failed = |why: String| NoticeError { what: "look up which notices are sent", why };
+    // Who serves the reading may be behind the leader.
+    let mut stored = Stored { ids: HashSet::new(), last: last_sent(conn).await? };
     let opened = Reader::open(conn, NOTICES, &[], Start::Time(since)).await;
     let mut reader = opened.map_err(|error| failed(error.to_string()))?;
-    let mut ids = HashSet::new();
-    while reader.pending() > 0 {
-        let records = reader.next_batch(BATCH, CATCH_UP).await.map_err(|error| failed(error.to_string()))?;
-        if records.is_empty() {
-            return Err(failed("the stream fell silent".to_owned()));
+    let mut seen = 0;
+    loop {
+        let pending = reader.pending() > 0;
+        if !pending && seen >= stored.last {
+            return Ok(stored);
         }
+        let wait = if pending { CATCH_UP } else { STRAGGLER };
+        let records = reader.next_batch(BATCH, wait).await.map_err(|error| failed(error.to_string()))?;
+        match records.last() {
+            Some(last) => seen = last.seq,
+            None if pending => return Err(failed("the stream fell silent".to_owned())),
+            // The last ones are older than `since`, or deleted.
+            None => return Ok(stored),
+        }
+        stored.last = stored.last.max(seen);
         let id_of = |record: &Record| NoticeId::new(record.message_id.as_deref()?).ok();
-        ids.extend(records.iter().filter_map(id_of));
+        stored.ids.extend(records.iter().filter_map(id_of));
     }
-    Ok(ids)
 }
 
 /// A session's notices, in order, each until it is acked.

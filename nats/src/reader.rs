@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use vp_shared::retry::RetryDelay;
 use vp_shared::time::UtcTime;
@@ -196,4 +196,27 @@ pub async fn identity(conn: &Connection, stream: &str) -> Result<StreamIdentity,
         return Err(ReaderError { stream: stream.to_owned(), why, missing: false });
     };
     Ok(StreamIdentity { created_at, first_seq, last_seq })
+}
+
+/// The first message after `seq` that a stream still holds, from its leader: its sequence and when it was stored.
+///
+/// # Errors
+/// [`ReaderError`].
+pub async fn first_after(
+    conn: &Connection,
+    stream: &str,
+    seq: u64,
+) -> Result<Option<(u64, UtcTime)>, ReaderError> {
+    let wanted = json!({"seq": seq.saturating_add(1), "next_by_subj": ">"});
+    let found = match ask(conn, &format!("STREAM.MSG.GET.{stream}"), &wanted).await {
+        Err(error) if error.is(ErrorCode::NO_MESSAGE_FOUND) => return Ok(None),
+        found => found.map_err(|error| ReaderError::of(stream, &error))?,
+    };
+    let message = &found["message"];
+    let stored_at = message["time"].as_str().and_then(|text| UtcTime::parse(text).ok());
+    let (Some(seq), Some(stored_at)) = (message["seq"].as_u64(), stored_at) else {
+        let why = "the server's answer lacks `seq` or `time`".to_owned();
+        return Err(ReaderError { stream: stream.to_owned(), why, missing: false });
+    };
+    Ok(Some((seq, stored_at)))
 }

@@ -9,10 +9,12 @@ use std::time::Duration;
 use common::{World, lane_id};
 use tokio::time::{sleep, timeout};
 use vp_nats::clock;
-use vp_nats::notices::{NoticeReader, Outgoing, send, sent_since};
+use vp_nats::connect::Connection;
+use vp_nats::notices::{self, NoticeReader, Outgoing, Sent, last_sent, sent_since};
 use vp_shared::ids::{MissionId, NoticeId, SessionId};
 use vp_shared::mission::Status;
 use vp_shared::notice::Notice;
+use vp_shared::time::UtcTime;
 
 const WAIT: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_millis(200);
@@ -65,11 +67,45 @@ async fn read(reader: &mut NoticeReader, keys: std::ops::Range<u32>) {
     }
 }
 
+/// Sends them behind what the stream holds, and returns how many are confirmed.
+async fn send(conn: &Connection, notices: &[Outgoing]) -> usize {
+    let after = last_sent(conn).await.unwrap();
+    notices::send(conn, notices, after).await.confirmed
+}
+
 #[tokio::test]
-async fn a_batch_of_which_the_stream_has_some_already_is_shown_once_and_in_order() {
+async fn of_two_senders_that_do_not_know_of_each_other_one_goes_on() {
     let world = World::start().await;
     let simone = session("simone");
-    assert_eq!(send(&world.conn, &outgoing(&simone, 0..3)).await, 3);
+    let mut stream = world.conn.jetstream().get_stream("NOTICES").await.unwrap();
+    let mut config = stream.info().await.unwrap().config.clone();
+    config.duplicate_window = SHORT;
+    world.conn.jetstream().update_stream(config).await.unwrap();
+    assert_eq!(
+        notices::send(&world.conn, &outgoing(&simone, 0..700), 0).await,
+        Sent { confirmed: 700, last: 700 }
+    );
+    // The server no longer recognises their ids.
+    sleep(SHORT * 2).await;
+    for stale in [0, 350, 699, 701] {
+        let again = notices::send(&world.conn, &outgoing(&simone, 300..900), stale).await;
+        assert_eq!(again, Sent { confirmed: 0, last: stale });
+    }
+    // What went on where the stream ended is right, whoever sent it.
+    let stored = sent_since(&world.conn, UtcTime::from_micros(0)).await.unwrap();
+    assert_eq!(stored.ids.len() as u64, stored.last, "one is stored twice");
+    let rest = outgoing(&simone, u32::try_from(stored.last).unwrap()..900);
+    let sent = notices::send(&world.conn, &rest, stored.last).await;
+    assert_eq!(sent, Sent { confirmed: rest.len(), last: 900 });
+    let mut reader = NoticeReader::open(&world.conn, &simone).await.unwrap();
+    read(&mut reader, 0..900).await;
+    assert!(reader.next(SHORT).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn hundreds_of_notices_of_two_sessions_are_shown_in_order() {
+    let world = World::start().await;
+    let simone = session("simone");
     let other = session("other");
     let mut mixed = outgoing(&simone, 0..700);
     mixed.insert(100, outgoing(&other, 1000..1001).remove(0));
@@ -87,7 +123,12 @@ async fn notices_sent_twice_are_shown_once_and_in_order() {
     let simone = session("Simone#1/main.>");
     let notices = outgoing(&simone, 0..30);
     assert_eq!(send(&world.conn, &notices).await, 30);
-    assert_eq!(send(&world.conn, &notices).await, 30);
+    assert_eq!(
+        notices::send(&world.conn, &notices, 0).await.confirmed,
+        0,
+        "it does not know of the first time"
+    );
+    assert_eq!(send(&world.conn, &notices).await, 30, "the server knows of it");
     let mut reader = NoticeReader::open(&world.conn, &session("Simone#1/main.>")).await.unwrap();
     read(&mut reader, 0..30).await;
     assert!(reader.next(SHORT).await.unwrap().is_none());
@@ -170,13 +211,13 @@ async fn what_was_sent_is_known_after_any_time() {
     let world = World::start().await;
     let simone = session("simone");
     let before = clock::now();
-    assert!(sent_since(&world.conn, before).await.unwrap().is_empty());
+    assert!(sent_since(&world.conn, before).await.unwrap().ids.is_empty());
     let notices = outgoing(&simone, 0..2500);
     assert_eq!(send(&world.conn, &notices).await, 2500);
-    let sent = sent_since(&world.conn, before).await.unwrap();
+    let sent = sent_since(&world.conn, before).await.unwrap().ids;
     assert_eq!(sent.len(), 2500);
     assert!(notices.iter().all(|notice| sent.contains(&notice.notice_id)));
-    assert!(sent_since(&world.conn, clock::now().plus(WAIT)).await.unwrap().is_empty());
+    assert!(sent_since(&world.conn, clock::now().plus(WAIT)).await.unwrap().ids.is_empty());
 }
 
 #[tokio::test]
@@ -187,5 +228,5 @@ async fn only_what_is_confirmed_without_a_gap_counts() {
     notices[3].body = vec![b'x'; world.conn.client().max_payload() + 1].into();
     assert_eq!(send(&world.conn, &notices).await, 3);
     world.server.stop().await;
-    assert_eq!(send(&world.conn, &outgoing(&simone, 5..8)).await, 0);
+    assert_eq!(notices::send(&world.conn, &outgoing(&simone, 5..8), 3).await, Sent { confirmed: 0, last: 3 });
 }

@@ -46,7 +46,7 @@ impl Installation {
         }
         #[derive(serde::Serialize)]
         struct Bridge {
-            ledger: PathBuf,
+            ledger: String,
         }
         // Those that are built in.
         let off: toml::Value =
@@ -55,7 +55,7 @@ impl Installation {
         for (vp_id, profile) in world.lanes() {
             lanes.insert(vp_id.as_str(), toml::Value::try_from(profile).unwrap());
         }
-        let config = Config { bridge: Bridge { ledger: world.ledger() }, lanes };
+        let config = Config { bridge: Bridge { ledger: world.ledger().to_owned() }, lanes };
         Self::new(Some(&world.server.connect_config()), &toml::to_string(&config).unwrap())
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use vp_bridge::{Bridge, BridgeConfig, BridgeError, LedgerError, ReconcileTimes};
+use vp_bridge::harness::{LedgerKind, LedgerPlace};
+use vp_bridge::{Bridge, BridgeConfig, ReconcileTimes};
 use vp_dispatcher::{Caller, Dispatcher, DispatcherConfig};
 use vp_nats::connect::{ConnectConfig, Connection, connect};
 use vp_nats::harness::TestServer;
@@ -38,6 +39,7 @@ pub struct Builder {
     without_bridge: bool,
     recover_after: Option<Duration>,
     reconcile: ReconcileTimes,
+    on_postgres: bool,
 }
 
 impl Builder {
@@ -50,6 +52,12 @@ impl Builder {
     /// With so many workers, `w1`, `w2` and so on.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// With a ledger of this kind; a file unless something else is said.
+    pub fn ledger(mut self, kind: LedgerKind) -> Self {
+        self.on_postgres = kind == LedgerKind::Postgres;
         self
     }
 
@@ -77,6 +85,8 @@ impl Builder {
         crate::log_if_wanted();
         let server = TestServer::start().await;
         let dir = tempfile::Builder::new().prefix("vp-world-").tempdir().unwrap();
+        let kind = if self.on_postgres { LedgerKind::Postgres } else { LedgerKind::Sqlite };
+        let ledger = LedgerPlace::new(kind, &dir.path().join("ledger.sqlite")).await;
         let conn = server.connect().await;
         ensure(&conn, &TopologyConfig::default(), &self.lanes).await.unwrap();
         let dispatcher = Dispatcher::new(conn.clone(), DispatcherConfig::new(self.lanes.clone(), HOST));
@@ -90,6 +100,7 @@ impl Builder {
             lanes: self.lanes,
             reconcile: self.reconcile,
             server,
+            ledger,
             dir,
         };
         if !self.without_bridge {
@@ -114,6 +125,8 @@ pub struct World {
     reconcile: ReconcileTimes,
     /// The server, to be killed, stopped, frozen and restarted.
     pub server: TestServer,
+    /// Where the ledger is; its server too can be killed and started again.
+    pub ledger: LedgerPlace,
     dir: TempDir,
 }
 
@@ -144,26 +157,20 @@ impl World {
         self.dir.path()
     }
 
-    /// The ledger's file.
-    pub fn ledger(&self) -> PathBuf {
-        self.dir.path().join("ledger.sqlite")
+    /// The ledger's file, or its server's URL.
+    pub fn ledger(&self) -> &str {
+        &self.ledger.location
     }
 
-    /// Starts the bridge on the world's ledger. One that was killed a moment ago may still have it in use: unlike a
-    /// process, its tasks end one by one.
+    /// Starts the bridge on the world's ledger. While one that was killed a moment ago still has it, it stands by:
+    /// unlike a process, its tasks end one by one.
     pub async fn start_bridge(&mut self) {
-        let mut config = BridgeConfig::new(self.ledger().to_str().unwrap(), self.lanes.clone());
+        let mut config = BridgeConfig::new(self.ledger(), self.lanes.clone());
         config.recover_after = self.recover_after;
         config.reconcile = self.reconcile;
-        let bridge = until("the bridge starts", async || {
-            match Bridge::start(self.server.connect().await, config.clone()).await {
-                Ok(bridge) => Some(bridge),
-                Err(BridgeError::Ledger(LedgerError::InUse { .. })) => None,
-                Err(error) => panic!("the bridge does not start: {}", Chain(&error)),
-            }
-        })
-        .await;
-        self.bridge = Some(bridge);
+        let started = Bridge::start(self.server.connect().await, config).await;
+        self.bridge =
+            Some(started.unwrap_or_else(|error| panic!("the bridge does not start: {}", Chain(&error))));
     }
 
     /// Stops the bridge in good order.
@@ -375,10 +382,7 @@ impl World {
     /// Panics unless the ledger is what the log says.
     pub async fn assert_ledger_equals_log(&self) {
         self.until_projected().await;
-        let ledger = self.ledger();
-        let report = vp_bridge::rebuild::rebuild(&self.conn, ledger.to_str().unwrap(), &self.lanes, true)
-            .await
-            .unwrap();
+        let report = vp_bridge::rebuild::rebuild(&self.conn, self.ledger(), &self.lanes, true).await.unwrap();
         assert!(report.is_equal(), "{report:#?}");
     }
 }

@@ -168,8 +168,7 @@ fn replace_attempt() -> OnConflict {
     OnConflict::columns([C::BornPos, C::Attempt]).update_columns(columns).to_owned()
 }
 
-/// A list that names one path twice holds it once.
+/// A list that names one path twice holds it once. The key is not named: a server's is made from the path's hash.
 fn keep_artifact() -> OnConflict {
-    use artifact::Column as C;
-    OnConflict::columns([C::BornPos, C::Path]).do_nothing().to_owned()
+    OnConflict::new().do_nothing().to_owned()
 }

@@ -6,8 +6,8 @@ use std::fmt::Debug;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select, TransactionTrait, Value,
+    ColumnTrait, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Select, TransactionOptions, TransactionTrait, Value,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -262,7 +262,14 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub(crate) async fn snapshot(&self) -> Result<(Snapshot, Vec<super::Cursor>), LedgerError> {
-        let tx = self.reader.begin().await.map_err(LedgerError::db("begin to read the ledger"))?;
+        let backend = self.reader.get_database_backend();
+        let options = TransactionOptions {
+            // SQLite has no other.
+            isolation_level: (backend == DbBackend::Postgres).then_some(IsolationLevel::RepeatableRead),
+            ..TransactionOptions::default()
+        };
+        let begun = self.reader.begin_with_options(options).await;
+        let tx = begun.map_err(LedgerError::db("begin to read the ledger"))?;
         // The first read is the moment.
         let cursors = super::load::cursors(&tx).await?;
         Ok((Snapshot(tx), cursors))

@@ -8,10 +8,26 @@ use sea_orm::DbErr;
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The location is of a kind that this build does not know.
-    #[error("`{location}` is not a ledger this build can open: want a file path or `sqlite://<path>`")]
+    #[error(
+        "`{location}` is not a ledger this build can open: want a file path or `postgres://user@host/database`"
+    )]
     UnknownKind {
         /// The location, without credentials.
         location: String,
+    },
+    /// The URL of a server's database cannot be used.
+    #[error("the ledger's url cannot be used: {why}; want `postgres://user:password@host:port/database`")]
+    BadUrl {
+        /// What is wrong with it, without credentials.
+        why: String,
+    },
+    /// The server or its database cannot hold a ledger.
+    #[error("the database `{ledger}` cannot hold a ledger: {why}")]
+    Unfit {
+        /// The database, without credentials.
+        ledger: String,
+        /// What is wrong, and what it needs.
+        why: String,
     },
     /// The file's directory could not be made.
     #[error("could not make the directory `{}` for the ledger: check its parent and permissions", path.display())]
@@ -32,24 +48,24 @@ pub enum LedgerError {
         source: std::io::Error,
     },
     /// Another process holds the ledger.
-    #[error("the ledger `{}` is held by another process: stop the bridge that runs on it", path.display())]
+    #[error("the ledger `{ledger}` is held by another process: stop the bridge that runs on it")]
     InUse {
-        /// The file.
-        path: PathBuf,
+        /// The ledger, without credentials.
+        ledger: String,
     },
     /// The file is something else.
-    #[error("`{}` is not a ledger ({why}): name another file", path.display())]
+    #[error("`{ledger}` is not a ledger ({why}): name another place")]
     NotALedger {
-        /// The file.
-        path: PathBuf,
+        /// The ledger, without credentials.
+        ledger: String,
         /// What it is, as far as known.
         why: String,
     },
     /// A newer build has written it.
-    #[error("the ledger `{}` has the schema step `{step}`, which this build does not know: upgrade it", path.display())]
+    #[error("the ledger `{ledger}` has the schema step `{step}`, which this build does not know: upgrade it")]
     NewerSchema {
-        /// The file.
-        path: PathBuf,
+        /// The ledger, without credentials.
+        ledger: String,
         /// The newest unknown step.
         step: String,
     },
@@ -75,6 +91,11 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// True when trying again later can help without anybody doing anything.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Database { .. } | Self::InUse { .. } | Self::NotWritable { .. })
+    }
+
     /// For `map_err`: a failure of the database while attempting `what`.
     pub(crate) fn db(what: &'static str) -> impl FnOnce(DbErr) -> Self {
         move |source| Self::Database { what, source }

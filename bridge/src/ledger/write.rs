@@ -39,11 +39,21 @@ impl Texts {
             for row in rows.by_ref().take(size) {
                 // Taken, not copied: most of a row is text.
                 let mut row: A = row.into();
-                values.extend(columns.iter().filter_map(|column| row.take(*column).into_value()));
+                values
+                    .extend(columns.iter().filter_map(|column| row.take(*column).into_value()).map(storable));
             }
             db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
         }
         Ok(())
+    }
+}
+
+/// PostgreSQL has no text with a zero byte in it, and a message that has one must not stop the bridge: every ledger
+/// stores the sign of an unreadable character instead, so that all of them have the same rows.
+fn storable(value: Value) -> Value {
+    match value {
+        Value::String(Some(text)) if text.contains('\0') => text.replace('\0', "\u{fffd}").into(),
+        value => value,
     }
 }
 

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 use vp_shared::failure::FailureClass;
 use vp_shared::tier::Tier;
 
+use crate::harness::LedgerKind;
+use crate::on_both_ledgers;
+
 use super::script::{CODER, GENERAL, Script};
 use super::{Bench, log, raw, record};
 use crate::ledger::{Committed, Cursor, Place, Texts, compare};
@@ -63,7 +66,7 @@ pub(crate) fn mixed_log(missions: usize) -> Vec<Record> {
     records
 }
 
-async fn same(left: &Bench, right: &Bench) {
+pub(crate) async fn same(left: &Bench, right: &Bench) {
     let (left, right) = (left.ledger.snapshot().await.unwrap(), right.ledger.snapshot().await.unwrap());
     for table in compare(&left.0, Some(&right.0), 0).await.unwrap() {
         assert!(table.equal, "{}: {:?}", table.name, table.differences);
@@ -71,18 +74,22 @@ async fn same(left: &Bench, right: &Bench) {
     assert_eq!(left.1, right.1, "the cursor");
 }
 
-async fn straight(records: &[Record]) -> Bench {
-    let mut bench = Bench::new().await;
+/// In a file, whatever it is compared with: both kinds of ledgers have the same rows.
+pub(crate) async fn straight(records: &[Record]) -> Bench {
+    straight_on(LedgerKind::Sqlite, records).await
+}
+
+async fn straight_on(kind: LedgerKind, records: &[Record]) -> Bench {
+    let mut bench = Bench::new(kind).await;
     assert_eq!(bench.project(records.to_vec()).await, Committed::Done);
     bench
 }
 
-#[tokio::test]
-async fn rows_do_not_depend_on_how_messages_are_batched() {
+async fn rows_do_not_depend_on_how_messages_are_batched(kind: LedgerKind) {
     let records = mixed_log(64);
     let want = straight(&records).await;
     for size in [1, 7, 100] {
-        let mut bench = Bench::new().await;
+        let mut bench = Bench::new(kind).await;
         for chunk in records.chunks(size) {
             assert_eq!(bench.project(chunk.to_vec()).await, Committed::Done);
         }
@@ -90,12 +97,11 @@ async fn rows_do_not_depend_on_how_messages_are_batched() {
     }
 }
 
-#[tokio::test]
-async fn rows_do_not_depend_on_what_is_remembered() {
+async fn rows_do_not_depend_on_what_is_remembered(kind: LedgerKind) {
     let records = mixed_log(64);
     let want = straight(&records).await;
     for limits in [CacheLimits { missions: 0, bytes: 0 }, CacheLimits { missions: 5, bytes: usize::MAX }] {
-        let mut bench = Bench::new().await;
+        let mut bench = Bench::new(kind).await;
         bench.cache = Cache::new(limits);
         for chunk in records.chunks(11) {
             bench.project(chunk.to_vec()).await;
@@ -105,10 +111,9 @@ async fn rows_do_not_depend_on_what_is_remembered() {
     }
 }
 
-#[tokio::test]
-async fn a_comparison_names_each_kind_of_difference() {
+async fn a_comparison_names_each_kind_of_difference(kind: LedgerKind) {
     let records = mixed_log(24);
-    let (want, other) = (straight(&records).await, straight(&records[..records.len() - 1]).await);
+    let (want, other) = (straight(&records).await, straight_on(kind, &records[..records.len() - 1]).await);
     let (left, right) = (want.ledger.snapshot().await.unwrap().0, other.ledger.snapshot().await.unwrap().0);
     let tables = compare(&left, Some(&right), 0).await.unwrap();
     let events = tables.iter().find(|table| table.name == "events").unwrap();
@@ -122,11 +127,10 @@ async fn a_comparison_names_each_kind_of_difference() {
     assert!(!tables.iter().find(|table| table.name == "missions").unwrap().equal);
 }
 
-#[tokio::test]
-async fn a_projector_that_was_overtaken_writes_nothing() {
+async fn a_projector_that_was_overtaken_writes_nothing(kind: LedgerKind) {
     let records = mixed_log(16);
     let (first, second) = records.split_at(20);
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::new(kind).await;
     bench.project(first.to_vec()).await;
     // Two projectors from one cursor; the second one's batch is even the same.
     let (stale, mut texts) = (bench.changes(second.to_vec()).await, Texts::default());
@@ -137,18 +141,16 @@ async fn a_projector_that_was_overtaken_writes_nothing() {
     same(&straight(&records).await, &bench).await;
 }
 
-#[tokio::test]
-async fn a_batch_asked_for_twice_is_written_once() {
-    let mut bench = Bench::new().await;
+async fn a_batch_asked_for_twice_is_written_once(kind: LedgerKind) {
+    let mut bench = Bench::new(kind).await;
     let changes = bench.changes(mixed_log(16)).await;
     let mut texts = Texts::default();
     assert_eq!(bench.ledger.commit(changes.clone(), &mut texts).await.unwrap(), Committed::Done);
     assert_eq!(bench.ledger.commit(changes, &mut texts).await.unwrap(), Committed::Lost);
 }
 
-#[tokio::test]
-async fn a_stream_made_anew_does_not_mix_with_the_one_before() {
-    let mut bench = Bench::new().await;
+async fn a_stream_made_anew_does_not_mix_with_the_one_before(kind: LedgerKind) {
+    let mut bench = Bench::new(kind).await;
     let mut script = Script::new(CODER, "again");
     let mut other = Script::new(CODER, "other");
     bench.project(log([script.dispatched(), script.started(), script.outcome(), other.dispatched()])).await;
@@ -173,9 +175,8 @@ async fn a_stream_made_anew_does_not_mix_with_the_one_before() {
     assert_eq!(notices.last().unwrap().pos, Place::new(1, 1).pos());
 }
 
-#[tokio::test]
-async fn costs_survive_any_number_of_stays_in_the_ledger() {
-    let mut bench = Bench::new().await;
+async fn costs_survive_any_number_of_stays_in_the_ledger(kind: LedgerKind) {
+    let mut bench = Bench::new(kind).await;
     bench.cache = Cache::new(CacheLimits { missions: 0, bytes: 0 });
     let mut script = Script::new(CODER, "cost");
     let events = [
@@ -200,7 +201,7 @@ proptest! {
         runtime.block_on(async {
             let records = mixed_log(32);
             let want = straight(&records).await;
-            let mut bench = Bench::new().await;
+            let mut bench = Bench::new(LedgerKind::Sqlite).await;
             let mut rest = &records[..];
             for (size, crash) in cuts {
                 let (chunk, after) = rest.split_at(size.min(rest.len()));
@@ -218,3 +219,13 @@ proptest! {
         });
     }
 }
+
+on_both_ledgers!(
+    rows_do_not_depend_on_how_messages_are_batched,
+    rows_do_not_depend_on_what_is_remembered,
+    a_comparison_names_each_kind_of_difference,
+    a_projector_that_was_overtaken_writes_nothing,
+    a_batch_asked_for_twice_is_written_once,
+    a_stream_made_anew_does_not_mix_with_the_one_before,
+    costs_survive_any_number_of_stays_in_the_ledger,
+);

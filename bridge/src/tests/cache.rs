@@ -2,11 +2,12 @@
 
 use super::script::{CODER, Script};
 use super::{Bench, record};
+use crate::harness::LedgerKind;
 use crate::live::{Cache, CacheLimits};
 
 #[tokio::test]
 async fn the_missions_used_last_are_remembered() {
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::new(LedgerKind::Sqlite).await;
     bench.cache = Cache::new(CacheLimits { missions: 8, bytes: usize::MAX });
     let mut scripts: Vec<_> = (0..9).map(|nth| Script::new(CODER, &format!("c-{nth}"))).collect();
     let mut seq = 0;
@@ -21,7 +22,7 @@ async fn the_missions_used_last_are_remembered() {
 
 #[tokio::test]
 async fn large_missions_are_forgotten_sooner() {
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::new(LedgerKind::Sqlite).await;
     bench.cache = Cache::new(CacheLimits { missions: 1_000, bytes: 1_000_000 });
     for seq in 1..=40 {
         let mut script = Script::new(CODER, &format!("large-{seq}"));
@@ -33,7 +34,7 @@ async fn large_missions_are_forgotten_sooner() {
 
 #[tokio::test]
 async fn what_has_ended_is_not_remembered() {
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::new(LedgerKind::Sqlite).await;
     let events = Script::new(CODER, "ended").well();
     bench.project(super::log(events)).await;
     assert_eq!(bench.cache.len(), 0);

@@ -103,7 +103,7 @@ async fn a_ledger_has_one_holder() {
 
 #[test]
 fn locations_are_paths_or_sqlite_urls() {
-    let path = |text: &str| Location::parse(text).map(|location| location.path().display().to_string());
+    let path = |text: &str| Location::parse(text).map(|location| location.to_string());
     assert_eq!(path("/var/lib/vp/ledger.db").unwrap(), "/var/lib/vp/ledger.db");
     assert_eq!(path("ledger.db").unwrap(), "ledger.db");
     assert_eq!(path("sqlite:///var/lib/ledger.db").unwrap(), "/var/lib/ledger.db");
@@ -112,6 +112,35 @@ fn locations_are_paths_or_sqlite_urls() {
     for bad in ["", " ", "sqlite://", "sqlite::memory:", "sqlite://x?mode=ro"] {
         assert!(path(bad).is_err(), "{bad:?}");
     }
-    let error = path("postgres://vp:s3cret@host/vp").unwrap_err().to_string();
-    assert!(error.contains("postgres") && !error.contains("s3cret"), "{error}");
+    let error = path("mysql://vp:s3cret@host/vp").unwrap_err().to_string();
+    assert!(error.contains("mysql") && !error.contains("s3cret"), "{error}");
+}
+
+#[test]
+fn a_servers_ledger_is_shown_without_its_password() {
+    let shown =
+        |text: &str| Location::parse(text).map(|location| (location.to_string(), format!("{location:?}")));
+    for (url, want) in [
+        ("postgres://vp:s3cret@host/vp", "postgres://vp@host:5432/vp"),
+        ("postgresql://vp:s3cret@host:6543/vp?sslmode=verify-full", "postgres://vp@host:6543/vp"),
+        ("postgres://vp:s3cret@localhost/vp?host=/run/postgresql", "postgres://vp@/vp?host=/run/postgresql"),
+    ] {
+        let (display, debug) = shown(url).unwrap();
+        assert_eq!(display, want);
+        assert!(!debug.contains("s3cret"), "{debug}");
+    }
+    for bad in [
+        "postgres://vp:s3cret@host",
+        "postgres://vp:s3cret@host/vp?sslmode=maybe",
+        "postgres://vp@host/vp?pasword=s3cret",
+        "postgres://vp@host/vp?password=s3cret",
+        "postgres://vp:s3cret@host:99999/vp",
+        "postgres://vp:s3cret@[host/vp",
+    ] {
+        let error = Location::parse(bad).map(|_| ()).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+    let config = crate::BridgeConfig::new("postgres://vp:s3cret@host/vp", vp_shared::lane::Lanes::new());
+    assert!(!format!("{config:?}").contains("s3cret"));
 }

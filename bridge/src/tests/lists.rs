@@ -6,6 +6,9 @@ use vp_shared::api::{LedgerList, MissionView, PageCursor};
 use vp_shared::ids::{MissionId, SessionId, VpId};
 use vp_shared::mission::Status;
 
+use crate::harness::LedgerKind;
+use crate::on_both_ledgers;
+
 use super::script::{CODER, GENERAL, Script};
 use super::{Bench, log, record};
 
@@ -13,8 +16,8 @@ const ALL: LedgerList =
     LedgerList { vp_id: None, status: Vec::new(), session_id: None, limit: 7, after: None };
 
 /// 40 missions, two made in each microsecond, in three states, two lanes and two sessions.
-async fn forty() -> Bench {
-    let mut bench = Bench::new().await;
+async fn forty(kind: LedgerKind) -> Bench {
+    let mut bench = Bench::new(kind).await;
     let mut events = Vec::new();
     for nth in 0..40_i64 {
         let vp_id = if nth % 4 == 0 { GENERAL } else { CODER };
@@ -46,9 +49,8 @@ async fn all_pages(bench: &Bench, wanted: &LedgerList) -> Vec<MissionView> {
     }
 }
 
-#[tokio::test]
-async fn pages_hold_each_mission_once_newest_first() {
-    let bench = forty().await;
+async fn pages_hold_each_mission_once_newest_first(kind: LedgerKind) {
+    let bench = forty(kind).await;
     for limit in [1, 7, 39, 40, 41, 500] {
         let missions = all_pages(&bench, &LedgerList { limit, ..ALL }).await;
         let ids: HashSet<&MissionId> = missions.iter().map(|mission| &mission.mission_id).collect();
@@ -59,9 +61,8 @@ async fn pages_hold_each_mission_once_newest_first() {
     }
 }
 
-#[tokio::test]
-async fn filters_can_be_put_together() {
-    let bench = forty().await;
+async fn filters_can_be_put_together(kind: LedgerKind) {
+    let bench = forty(kind).await;
     let count = async |wanted: LedgerList| {
         let missions = all_pages(&bench, &wanted).await;
         assert!(missions.iter().all(|mission| {
@@ -85,9 +86,8 @@ async fn filters_can_be_put_together() {
     assert_eq!(count(both).await, 2);
 }
 
-#[tokio::test]
-async fn a_page_is_not_moved_by_newer_missions() {
-    let mut bench = forty().await;
+async fn a_page_is_not_moved_by_newer_missions(kind: LedgerKind) {
+    let mut bench = forty(kind).await;
     let first = bench.ledger.list(&ALL).await.unwrap();
     let mut newer = Script::new(CODER, "newer").at(1_800_000_000_000_000);
     let seq = bench.cursor.seq + 1;
@@ -98,9 +98,8 @@ async fn a_page_is_not_moved_by_newer_missions() {
     assert_eq!(second.missions.len(), 7);
 }
 
-#[tokio::test]
-async fn a_mission_is_shown_with_its_newest_events() {
-    let mut bench = Bench::new().await;
+async fn a_mission_is_shown_with_its_newest_events(kind: LedgerKind) {
+    let mut bench = Bench::new(kind).await;
     let mut script = Script::new(CODER, "long");
     let mut events = vec![script.dispatched(), script.started()];
     events.extend((0..150).map(|_| script.cancel_requested()));
@@ -114,3 +113,10 @@ async fn a_mission_is_shown_with_its_newest_events() {
     let unknown = Script::new(CODER, "unknown").mission_id;
     assert!(bench.ledger.mission(&unknown).await.unwrap().is_none());
 }
+
+on_both_ledgers!(
+    pages_hold_each_mission_once_newest_first,
+    filters_can_be_put_together,
+    a_page_is_not_moved_by_newer_missions,
+    a_mission_is_shown_with_its_newest_events,
+);

@@ -6,6 +6,9 @@ use tokio::time::Instant;
 use vp_shared::artifact::MissionResult;
 use vp_shared::event::{Event, EventBody};
 
+use crate::harness::LedgerKind;
+use crate::on_both_ledgers;
+
 use super::script::{CODER, Script};
 use super::{Bench, record};
 
@@ -43,12 +46,11 @@ fn busy_lane() -> Vec<Event> {
     events
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_rate_of_projection_is_above_its_floor() {
+async fn the_rate_of_projection_is_above_its_floor(kind: LedgerKind) {
     let events = busy_lane();
     let records: Vec<_> = events.iter().zip(1..).map(|(event, seq)| record(seq, event)).collect();
     let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::new(kind).await;
     if std::env::var_os("RATE_SETUP_ONLY").is_some() {
         return;
     }
@@ -64,3 +66,5 @@ async fn the_rate_of_projection_is_above_its_floor() {
     let floor = if cfg!(debug_assertions) { 300.0 } else { 3_000.0 };
     assert!(rate > floor, "{rate:.0} events/s");
 }
+
+on_both_ledgers!(the_rate_of_projection_is_above_its_floor,);

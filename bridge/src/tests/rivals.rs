@@ -7,19 +7,20 @@ use vp_nats::harness::TestServer;
 use vp_nats::topology::{self, TopologyConfig};
 use vp_shared::lane::Lanes;
 
+use super::Bench;
 use super::batches::mixed_log;
-use super::{Bench, open};
 use crate::consume::Projector;
 use crate::duty::Duties;
+use crate::harness::{LedgerKind, LedgerPlace};
 use crate::ledger::{Cursor, Ledger, Location, Texts, compare};
 use crate::live::{Cache, CacheLimits};
+use crate::on_both_ledgers;
 use crate::project::Names;
 use crate::status::StatusBoard;
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_projectors_at_once_never_write_anything_twice() {
+async fn two_projectors_at_once_never_write_anything_twice(kind: LedgerKind) {
     let server = TestServer::start().await;
     let conn = server.connect().await;
     topology::ensure(&conn, &TopologyConfig::default(), &Lanes::new()).await.unwrap();
@@ -27,8 +28,9 @@ async fn two_projectors_at_once_never_write_anything_twice() {
     // The server gives its own sequences: timers and gaps of the script are left out.
     let records: Vec<_> = records.into_iter().filter(|record| !record.subject.ends_with("timer")).collect();
     let dir = tempfile::tempdir().unwrap();
-    let location = Location::Sqlite(dir.path().join("ledger.db"));
-    let first = Arc::new(open(location.path()).await);
+    let place = LedgerPlace::new(kind, &dir.path().join("ledger.db")).await;
+    let location = Location::parse(&place.location).unwrap();
+    let first = Arc::new(Ledger::open(&location).await.unwrap());
     let second = Arc::new(Ledger::open_unlocked(&location).await.unwrap());
     let (duties, status) = (Duties::new(), StatusBoard::new());
     let projector = |ledger: &Arc<Ledger>, status: &StatusBoard| Projector {
@@ -66,7 +68,7 @@ async fn two_projectors_at_once_never_write_anything_twice() {
     one.stop(PATIENCE).await;
     two.stop(PATIENCE).await;
 
-    let mut straight = Bench::new().await;
+    let mut straight = Bench::new(LedgerKind::Sqlite).await;
     let renumbered =
         records.into_iter().zip(1..).map(|(record, seq)| vp_nats::reader::Record { seq, ..record });
     straight.project(renumbered.collect()).await;
@@ -83,3 +85,5 @@ async fn two_projectors_at_once_never_write_anything_twice() {
     assert_eq!(notices(first).await, notices(Arc::new(straight.ledger)).await);
     assert!(matches!(cursors[..], [Cursor { epoch: 0, seq, .. }] if seq == total));
 }
+
+on_both_ledgers!(two_projectors_at_once_never_write_anything_twice);

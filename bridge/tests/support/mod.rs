@@ -17,12 +17,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, QueryResult};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
-use vp_bridge::{Bridge, BridgeConfig, BridgeError, LedgerError};
+use vp_bridge::harness::{LedgerKind, LedgerPlace};
+use vp_bridge::{Bridge, BridgeConfig};
 use vp_nats::connect::Connection;
 use vp_nats::harness::TestServer;
 use vp_nats::mission_log::MissionLog;
@@ -46,6 +47,7 @@ pub struct World {
     pub conn: Connection,
     pub log: MissionLog,
     pub dir: TempDir,
+    pub place: LedgerPlace,
     last: HashMap<MissionId, u64>,
 }
 
@@ -61,11 +63,18 @@ pub fn lanes() -> Lanes {
 }
 
 impl World {
+    /// With a file as its ledger.
     pub async fn start() -> Self {
+        Self::start_on(LedgerKind::Sqlite).await
+    }
+
+    pub async fn start_on(kind: LedgerKind) -> Self {
         let server = TestServer::start().await;
         let conn = server.connect().await;
         let log = MissionLog::new(&conn);
-        let world = Self { server, conn, log, dir: tempfile::tempdir().unwrap(), last: HashMap::new() };
+        let dir = tempfile::tempdir().unwrap();
+        let place = LedgerPlace::new(kind, &dir.path().join("ledger.db")).await;
+        let world = Self { server, conn, log, dir, place, last: HashMap::new() };
         world.make_streams().await;
         world
     }
@@ -80,7 +89,7 @@ impl World {
 
     /// With a reconciler that does not look: the missions of a script were due years ago.
     pub fn config(&self) -> BridgeConfig {
-        let mut config = BridgeConfig::new(self.ledger().display().to_string(), lanes());
+        let mut config = BridgeConfig::new(&self.place.location, lanes());
         config.recover_after = Duration::from_secs(1);
         config.reconcile.every = Duration::from_hours(1);
         config
@@ -90,17 +99,23 @@ impl World {
         self.bridge_with(self.config()).await
     }
 
-    /// Starts a bridge; one that was just dropped may still be letting go of the ledger.
+    /// Starts a bridge; while one that was just dropped lets go of the ledger it stands by.
     pub async fn bridge_with(&self, config: BridgeConfig) -> Bridge {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match Bridge::start(self.server.connect().await, config.clone()).await {
-                Ok(bridge) => return bridge,
-                Err(BridgeError::Ledger(LedgerError::InUse { .. })) if Instant::now() < deadline => {
-                    sleep(Duration::from_millis(5)).await;
-                }
-                Err(error) => panic!("{error:?}"),
-            }
+        Bridge::start(self.server.connect().await, config).await.unwrap()
+    }
+
+    /// Runs SQL beside whoever has the ledger open.
+    pub async fn sql(&self, sql: &str) {
+        let db = self.database().await;
+        db.execute_unprepared(sql).await.unwrap();
+        db.close().await.unwrap();
+    }
+
+    /// Makes the ledger vanish as a whole.
+    pub async fn lose_ledger(&self) {
+        match &self.place.server {
+            Some(_) => self.sql("DROP SCHEMA vp_ledger CASCADE").await,
+            None => std::fs::remove_file(self.ledger()).unwrap(),
         }
     }
 
@@ -205,9 +220,15 @@ impl World {
         sleep(window * 3).await;
     }
 
-    /// The ledger file, opened beside whoever has it open.
+    /// The ledger, opened beside whoever has it open.
     pub async fn database(&self) -> DatabaseConnection {
-        Database::connect(format!("sqlite://{}", self.ledger().display())).await.unwrap()
+        let url = match &self.place.server {
+            Some(server) => server.url(),
+            None => format!("sqlite://{}", self.ledger().display()),
+        };
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(1).set_schema_search_path("vp_ledger");
+        Database::connect(options).await.unwrap()
     }
 
     /// Every row of the ledger as text, but when things were sent and stored.
@@ -223,7 +244,10 @@ impl World {
             ("anomalies", "pos"),
         ] {
             let rows = db
-                .query_all_raw(statement(&format!("SELECT * FROM {table} ORDER BY {order}")))
+                .query_all_raw(Statement::from_string(
+                    db.get_database_backend(),
+                    format!("SELECT * FROM {table} ORDER BY {order}"),
+                ))
                 .await
                 .unwrap();
             writeln!(text, "{table}: {}", rows.len()).unwrap();
@@ -236,10 +260,6 @@ impl World {
     }
 }
 
-pub fn statement(sql: &str) -> sea_orm::Statement {
-    sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, sql)
-}
-
 /// A row as text, one line, without what is null and what the server's clock says.
 fn line(row: &QueryResult) -> String {
     let mut line = String::from(" ");
@@ -249,7 +269,12 @@ fn line(row: &QueryResult) -> String {
         }
         let number =
             row.try_get::<Option<i64>>("", &column).map(|value| value.map(|value| value.to_string()));
-        let value = number.or_else(|_| row.try_get::<Option<String>>("", &column)).unwrap();
+        let truth = || {
+            let truth = row.try_get::<Option<bool>>("", &column);
+            truth.map(|value| value.map(|value| i64::from(value).to_string()))
+        };
+        let value =
+            number.or_else(|_| truth()).or_else(|_| row.try_get::<Option<String>>("", &column)).unwrap();
         if let Some(value) = value {
             write!(line, " {column}={value}").unwrap();
         }

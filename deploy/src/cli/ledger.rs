@@ -60,6 +60,7 @@ async fn status(context: &Context) -> Result<Exit, Failed> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![
         row("projected to", format!("{} of {}", status.cursor, status.stream_last)),
+        row("behind", format!("{} events, {} s", status.lag_events, status.lag_seconds)),
         row("notices to send", status.notices_pending.to_string()),
         row("anomalies", status.anomalies_total.to_string()),
         row("stranded missions", reconciled(&status.reconciler)),

@@ -90,13 +90,26 @@ pub async fn bridge(context: &Context) -> Result<Exit, Failed> {
     let stop = shutdown::token();
     let conn = link::connect(&context.settings, "vp-bridge").await?;
     let bridge = system::start_bridge(conn, &context.settings).await?;
-    output::say("the bridge runs");
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         error = bridge.failed() => Some(Failed::from_error(Exit::Failure, &error)),
+        () = tell_shifts(bridge.status()) => None,
     };
     bridge.stop().await;
     ended.map_or(Ok(Exit::Ok), Err)
+}
+
+/// Says when the bridge works and when it stands by. Ends with the bridge.
+async fn tell_shifts(mut status: tokio::sync::watch::Receiver<vp_bridge::BridgeStatus>) {
+    let mut told = None;
+    while let Ok(active) = status.wait_for(|status| told != Some(status.active)).await.map(|now| now.active) {
+        output::say(if active {
+            "the bridge runs"
+        } else {
+            "the bridge stands by: another one may have the ledger"
+        });
+        told = Some(active);
+    }
 }
 
 /// `vp dispatcher`.

@@ -105,10 +105,10 @@ impl Settings {
         }
     }
 
-    /// The ledger's SQLite file.
+    /// The ledger's SQLite file, or its server's URL with the password.
     pub fn ledger(&self) -> String {
-        let file = self.bridge.ledger.clone().unwrap_or_else(|| self.data_dir.join("ledger.sqlite"));
-        file.to_string_lossy().into_owned()
+        let file = || self.data_dir.join("ledger.sqlite").to_string_lossy().into_owned();
+        self.bridge.ledger.clone().unwrap_or_else(file)
     }
 
     /// Where the attempts' directories are made.

@@ -29,6 +29,8 @@ pub(super) enum Kind {
     /// A text in which a password may be.
     Url(Rule),
     Path,
+    /// A path, or the URL of a server's database, in which a password may be.
+    Ledger,
     /// A path, or the name of a credential.
     CredentialFile,
     Whole(i64, i64),
@@ -69,7 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     key("server.max_file_store_mib", Kind::Whole(64, 1 << 30)),
     key("server.max_memory_store_mib", Kind::Whole(16, 1 << 20)),
     key("server.binary", Kind::Path),
-    key("bridge.ledger", Kind::Path),
+    key("bridge.ledger", Kind::Ledger),
     key("dispatcher.ledger_timeout_seconds", Kind::Whole(1, 60)),
     key("worker.worker_id", Kind::Text(worker_id)),
     key("worker.workspace_root", Kind::Path),
@@ -127,6 +129,7 @@ impl Kind {
                 checked(text, credential_name).map(|()| text.clone().into())
             }
             (Self::Path, Toml::String(text)) => path(text, places),
+            (Self::Ledger, Toml::String(text)) => ledger(text, places),
             (Self::CredentialFile, Toml::String(text)) => {
                 checked(text, credential_name)?;
                 if text.starts_with(CREDENTIAL) { Ok(text.clone().into()) } else { path(text, places) }
@@ -140,6 +143,7 @@ impl Kind {
         match self {
             Self::Text(_) | Self::Secret | Self::Url(_) => "a text in quotes".to_owned(),
             Self::Path => "a path in quotes".to_owned(),
+            Self::Ledger => "a path or a url in quotes".to_owned(),
             Self::CredentialFile => "a path or `credential:NAME` in quotes".to_owned(),
             Self::Whole(min, max) => format!("a whole number from {min} to {max}"),
             Self::WholeOf(some) => one_of(some.iter().map(i64::to_string)),
@@ -177,6 +181,15 @@ fn list(entries: &[Toml], rule: Rule) -> Result<ValueKind, String> {
 fn path(text: &str, places: &Places) -> Result<ValueKind, String> {
     checked(text, not_a_url)?;
     Ok(places.absolute(text)?.into())
+}
+
+/// What is no URL is a path. The error shows nothing of a URL.
+fn ledger(text: &str, places: &Places) -> Result<ValueKind, String> {
+    if !text.contains("://") && !text.starts_with("postgres:") {
+        return path(text, places);
+    }
+    checked(text, |url| vp_bridge::shown_ledger(url).map(drop).map_err(|error| error.to_string()))?;
+    Ok(text.to_owned().into())
 }
 
 /// A value of the wrong type, for an error: what it is, and its content only if that is short and harmless.

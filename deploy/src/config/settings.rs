@@ -146,12 +146,20 @@ pub struct ServerSettings {
 }
 
 /// The bridge.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BridgeSettings {
-    /// The ledger's SQLite file; see [`Settings::ledger`].
+    /// The ledger's SQLite file or its server's URL; see [`Settings::ledger`].
     #[serde(deserialize_with = "unset_if_empty")]
-    pub ledger: Option<PathBuf>,
+    pub ledger: Option<String>,
+}
+
+impl std::fmt::Debug for BridgeSettings {
+    /// Without the password that a URL may hold.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ledger = self.ledger.as_deref().map(vp_bridge::shown_ledger);
+        f.debug_struct("BridgeSettings").field("ledger", &ledger).finish()
+    }
 }
 
 /// The dispatcher.

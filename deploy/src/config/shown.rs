@@ -72,6 +72,9 @@ fn masked(kind: &Kind, value: Json) -> Json {
         (Kind::Url(_), Json::String(text)) if !text.is_empty() => {
             vp_nats::connect::without_credentials(&text).unwrap_or_else(|_| MASK.to_owned()).into()
         }
+        (Kind::Ledger, Json::String(text)) if text.contains("://") => {
+            vp_bridge::shown_ledger(&text).unwrap_or_else(|_| MASK.to_owned()).into()
+        }
         (_, value) => value,
     }
 }

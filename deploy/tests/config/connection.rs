@@ -6,14 +6,17 @@ use super::*;
 fn secrets_are_masked_when_shown_and_in_no_error() {
     let world = World::new().given(format!(
         "[nats]\nurl = \"nats://ann:{SECRET}@h:1\"\nuser = \"ann\"\npassword = \"{SECRET}\"\n\
+         [bridge]\nledger = \"postgres://ann:{SECRET}@db/vp\"\n\
          [lanes.\"vp.coder.primary\".executor]\nkind = \"command\"\nargv = [\"x\"]\nenv = {{ API_KEY = \"{SECRET}\" }}\n"
     ));
     let loaded = world.load();
     let shown = serde_json::to_string(&loaded.shown).unwrap();
     let lines: Vec<String> = loaded.shown.iter().map(ToString::to_string).collect();
     assert!(!shown.contains(SECRET) && !lines.join("\n").contains(SECRET));
-    let nats = format!("{:?}", loaded.settings.nats);
+    let nats = format!("{:?} {:?}", loaded.settings.nats, loaded.settings.bridge);
     assert!(!nats.contains(SECRET), "{nats}");
+    assert_eq!(world.shown("bridge.ledger").value, "postgres://ann@db:5432/vp");
+    assert_eq!(loaded.settings.ledger(), format!("postgres://ann:{SECRET}@db/vp"));
     assert_eq!(world.shown("nats.password").value, "***");
     assert_eq!(world.shown("nats.token").value, "");
     assert_eq!(world.shown("nats.url").value, "nats://h:1");
@@ -26,6 +29,9 @@ fn secrets_are_masked_when_shown_and_in_no_error() {
         format!("[nats]\npassword = \"{SECRET}\n"),
         format!("[nats]\npassword = {SECRET}\n"),
         format!("[nats]\nurl = \"http://ann:{SECRET}@h\"\n"),
+        format!("[bridge]\nledger = \"postgres://ann:{SECRET}@db\"\n"),
+        format!("[bridge]\nledger = \"postgres:ann:{SECRET}@db\"\n"),
+        format!("[bridge]\nledger = \"mysql://ann:{SECRET}@db/vp\"\n"),
         format!("[nats]\npassword = \"{SECRET}\\u0000\"\n"),
         format!("[nats]\nuser = \"a\"\npassword = \"{SECRET}\"\ntoken = \"{SECRET}\"\nurl = \"nats://h\"\n"),
     ] {

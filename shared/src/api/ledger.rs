@@ -142,6 +142,12 @@ pub struct LedgerStatus {
     pub cursor: u64,
     /// The stream's last sequence.
     pub stream_last: u64,
+    /// How many messages of the stream are not projected yet; timers that have fired since are counted too.
+    #[serde(default)]
+    pub lag_events: u64,
+    /// How long the oldest of them has been in the stream, in seconds; 0 when there is none.
+    #[serde(default)]
+    pub lag_seconds: u64,
     /// The time of the last event it projected.
     pub projected_at: Option<UtcTime>,
     /// Missions by status.

@@ -7,4 +7,5 @@ mod crash;
 mod doctor;
 mod poison;
 mod readme;
+mod standby;
 mod up;

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use vp_bridge::harness::LedgerKind;
+use vp_bridge::on_both_ledgers;
 use vp_shared::api::ToolName;
 use vp_shared::mission::Status;
 use vp_tests::lanes::{CODER, DELIVERS, ENDLESS, GENERAL, noop_lane, shell_lane};
 use vp_tests::world::World;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn everything_that_happened_without_the_bridge_is_told_when_it_is_back() {
-    let builder = World::builder().lane(CODER, shell_lane(DELIVERS)).lane(GENERAL, shell_lane("exit 1"));
+async fn everything_that_happened_without_the_bridge_is_told_when_it_is_back(kind: LedgerKind) {
+    let builder =
+        World::builder().ledger(kind).lane(CODER, shell_lane(DELIVERS)).lane(GENERAL, shell_lane("exit 1"));
     let mut world = builder.workers(1).without_bridge().start().await;
     let done = world.dispatch_as("chat", CODER, json!({})).await;
     let failed = world.dispatch_as("chat", GENERAL, json!({"reply_mode": "final"})).await;
@@ -37,9 +39,8 @@ async fn everything_that_happened_without_the_bridge_is_told_when_it_is_back() {
     world.assert_ledger_equals_log().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bridge_that_is_killed_again_and_again_tells_each_thing_once() {
-    let mut world = World::builder().lane(CODER, noop_lane()).workers(1).start().await;
+async fn a_bridge_that_is_killed_again_and_again_tells_each_thing_once(kind: LedgerKind) {
+    let mut world = World::builder().ledger(kind).lane(CODER, noop_lane()).workers(1).start().await;
     let mut missions = Vec::new();
     for round in 0..6 {
         for _ in 0..30 {
@@ -65,9 +66,9 @@ async fn a_bridge_that_is_killed_again_and_again_tells_each_thing_once() {
     world.assert_ledger_equals_log().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rebuilt_ledger_is_the_ledger() {
+async fn a_rebuilt_ledger_is_the_ledger(kind: LedgerKind) {
     let mut world = World::builder()
+        .ledger(kind)
         .lane(CODER, shell_lane(DELIVERS))
         .lane(GENERAL, shell_lane("exit 1"))
         .workers(1)
@@ -81,10 +82,8 @@ async fn a_rebuilt_ledger_is_the_ledger() {
     world.assert_ledger_equals_log().await;
     let before = world.call(ToolName::List, list.clone()).await.unwrap();
     world.stop_bridge().await;
-    let ledger = world.ledger();
-    let report = vp_bridge::rebuild::rebuild(world.conn(), ledger.to_str().unwrap(), world.lanes(), false)
-        .await
-        .unwrap();
+    let report =
+        vp_bridge::rebuild::rebuild(world.conn(), world.ledger(), world.lanes(), false).await.unwrap();
     assert!(report.replaced && report.notices_unsent == 0, "{report:?}");
     world.start_bridge().await;
     assert_eq!(world.call(ToolName::List, list).await.unwrap(), before);
@@ -115,9 +114,8 @@ async fn a_ledger_that_was_deleted_grows_again_and_nobody_is_told_twice() {
     world.assert_ledger_equals_log().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mission_is_seen_and_cancelled_while_the_bridge_is_away() {
-    let mut world = World::builder().lane(CODER, shell_lane(ENDLESS)).workers(1).start().await;
+async fn a_mission_is_seen_and_cancelled_while_the_bridge_is_away(kind: LedgerKind) {
+    let mut world = World::builder().ledger(kind).lane(CODER, shell_lane(ENDLESS)).workers(1).start().await;
     world.stop_bridge().await;
     let mission = world.dispatch(CODER, json!({})).await;
     world.until_status(&mission, Status::Running).await;
@@ -127,3 +125,10 @@ async fn a_mission_is_seen_and_cancelled_while_the_bridge_is_away() {
     world.start_bridge().await;
     world.assert_ledger_equals_log().await;
 }
+
+on_both_ledgers!(
+    everything_that_happened_without_the_bridge_is_told_when_it_is_back,
+    a_bridge_that_is_killed_again_and_again_tells_each_thing_once,
+    a_rebuilt_ledger_is_the_ledger,
+    a_mission_is_seen_and_cancelled_while_the_bridge_is_away,
+);

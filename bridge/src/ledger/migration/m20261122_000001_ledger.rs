@@ -1,7 +1,27 @@
 //! The first schema.
 
+use sea_orm::DbBackend;
 use sea_orm::sea_query::{ColumnDef, Index, IndexCreateStatement, Table, TableCreateStatement};
 use sea_orm_migration::prelude::*;
+
+/// What a server does in another way than a file: texts are in the order of their bytes, whatever the database's
+/// collation, and a path of any length can be a key.
+const AS_IN_A_FILE: &str = r#"
+DO $$
+DECLARE place record;
+BEGIN
+    FOR place IN
+        SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = current_schema() AND data_type = 'text'
+    LOOP
+        EXECUTE format(
+            'ALTER TABLE %I ALTER COLUMN %I TYPE text COLLATE "C"', place.table_name, place.column_name
+        );
+    END LOOP;
+END $$;
+ALTER TABLE artifacts DROP CONSTRAINT artifacts_pkey;
+CREATE UNIQUE INDEX artifacts_once ON artifacts (born_pos, md5(path));
+"#;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
@@ -18,6 +38,9 @@ impl MigrationTrait for Migration {
             [missions(), attempts(), events(), notices(), artifacts(), anomalies(), cursors(), outboxes()]
         {
             manager.create_table(table).await?;
+        }
+        if manager.get_database_backend() == DbBackend::Postgres {
+            manager.get_connection().execute_unprepared(AS_IN_A_FILE).await?;
         }
         for index in indexes() {
             manager.create_index(index).await?;
