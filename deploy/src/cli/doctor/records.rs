@@ -95,6 +95,8 @@ mod tests {
             notices_pending: 0,
             anomalies_total: 0,
             anomalies: Vec::new(),
+            lag_events: 0,
+            lag_seconds: 0,
             reconciler: ReconcilerStatus { looked_at: Some(at(995)), ..ReconcilerStatus::default() },
         }
     }
