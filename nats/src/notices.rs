@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message, header};
 use futures_util::StreamExt;
 use serde::Deserialize;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 use vp_shared::error::Chain;
 use vp_shared::ids::{NoticeId, SessionId};
@@ -59,7 +60,8 @@ const BATCH: usize = 1000;
 /// from the first, are confirmed without a gap; fewer than all only together with a logged error.
 pub async fn send(conn: &Connection, notices: &[Outgoing]) -> usize {
     // Collected: a closure over borrows held across an await would make this future not `Send`.
-    let sends: Vec<_> = notices.iter().map(|notice| send_one(conn, notice)).collect();
+    // Unconstrained: where the runtime makes one yield before it is in the client's queue, later ones overtake it.
+    let sends: Vec<_> = notices.iter().map(|notice| unconstrained(send_one(conn, notice))).collect();
     let mut confirmed = 0;
     let mut sends = futures_util::stream::iter(sends).buffered(IN_FLIGHT);
     let mut failed = None;
