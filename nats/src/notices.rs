@@ -1,5 +1,7 @@
 //! The NOTICES stream: written by the bridge's sender, read by sessions with a durable consumer each.
 
+mod unread;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use crate::pulls::{Ended, PullWait, Puller};
 use crate::reader::{Reader, Record, Start, identity};
 use crate::subject;
 use crate::topology::{NOTICES, ensure_session};
+
+pub use unread::unread;
 
 /// Why notices could not be sent or read.
 #[derive(Debug, Clone, thiserror::Error)]

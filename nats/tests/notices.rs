@@ -10,7 +10,7 @@ use common::{World, lane_id};
 use tokio::time::{sleep, timeout};
 use vp_nats::clock;
 use vp_nats::connect::Connection;
-use vp_nats::notices::{self, NoticeReader, Outgoing, Sent, last_sent, sent_since};
+use vp_nats::notices::{self, NoticeReader, Outgoing, Sent, last_sent, sent_since, unread};
 use vp_shared::ids::{MissionId, NoticeId, SessionId};
 use vp_shared::mission::Status;
 use vp_shared::notice::Notice;
@@ -229,4 +229,20 @@ async fn only_what_is_confirmed_without_a_gap_counts() {
     assert_eq!(send(&world.conn, &notices).await, 3);
     world.server.stop().await;
     assert_eq!(notices::send(&world.conn, &outgoing(&simone, 5..8), 3).await, Sent { confirmed: 0, last: 3 });
+}
+
+#[tokio::test]
+async fn what_no_session_has_read_is_counted() {
+    let world = World::start().await;
+    let (reads, never) = (session("reads/1"), session("never"));
+    assert!(unread(&world.conn).await.unwrap().is_empty());
+    send(&world.conn, &outgoing(&reads, 0..3)).await;
+    send(&world.conn, &outgoing(&never, 10..12)).await;
+    let counts = async || unread(&world.conn).await.unwrap().into_iter().collect::<Vec<_>>();
+    assert_eq!(counts().await, [(never.clone(), 2), (reads.clone(), 3)]);
+    let mut reader = NoticeReader::open(&world.conn, &reads).await.unwrap();
+    read(&mut reader, 0..2).await;
+    assert_eq!(counts().await, [(never.clone(), 2), (reads.clone(), 1)]);
+    read(&mut reader, 2..3).await;
+    assert_eq!(counts().await, [(never, 2)]);
 }

@@ -52,7 +52,10 @@ fn holders(words: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_expectation_is_written_in_one_file() {
-    assert_eq!(holders(&["Expected-Last", "NATS_EXPECTED_LAST"]), ["nats/src/headers.rs"]);
+    assert_eq!(holders(&["Expected-Last-Subject", "NATS_EXPECTED_LAST_SUBJECT"]), ["nats/src/headers.rs"]);
+    // The notices' stream has one writer at a time and an expectation over the whole of it.
+    let others: Vec<_> = holders(&["Expected-Last", "NATS_EXPECTED_LAST"]);
+    assert_eq!(others, ["nats/src/headers.rs", "nats/src/notices.rs"]);
 }
 
 #[test]

@@ -86,6 +86,7 @@ async fn look(settings: &Settings) -> Vec<Finding> {
     findings.push(Finding::ok("nats-server", format!("version {}", conn.server_version())));
     findings.extend(broker::look(&conn, settings).await);
     let status = ledger::ask_status(&conn).await;
+    findings.push(records::delivered(&conn).await);
     findings.extend(lanes::look(&conn, settings, status.as_ref().ok()).await);
     match status {
         Ok(status) => findings.extend(records::judge(&status, vp_nats::clock::now())),

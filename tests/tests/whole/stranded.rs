@@ -204,8 +204,17 @@ async fn a_healthy_world_has_nothing_for_the_reconciler_to_do() {
     let mut profile = lane(&script);
     profile.retry.max_attempts = 3;
     profile.retry.retry_on = vec![FailureClass::ExecutorError, FailureClass::WorkerLost];
-    let mut world = World::builder().lane(CODER, profile).workers(2).reconcile(TIMES).start().await;
+    // And one whose attempts take their time, fail, and wait for the next one.
+    let mut slow = lane(&runs.script("sleep 3; test $VP_ATTEMPT -gt 1 || exit 3"));
+    slow.slots = 1;
+    slow.retry.max_attempts = 2;
+    slow.retry.retry_on = vec![FailureClass::ExecutorError];
+    slow.retry.delay.initial_ms = 5_000;
+    slow.retry.delay.max_ms = 5_000;
+    let lanes = World::builder().lane(CODER, profile).lane(GENERAL, slow);
+    let mut world = lanes.workers(2).reconcile(TIMES).start().await;
     let begun = now();
+    let waiting = join_all((0..3).map(|_| world.dispatch(GENERAL, json!({})))).await;
     let mut missions = join_all((0..60).map(|_| world.dispatch(CODER, json!({})))).await;
     let at = |n: u64| now().plus(Duration::from_millis(n * 500));
     missions.extend(join_all((0..10).map(|n| world.dispatch(CODER, json!({"not_before": at(n)})))).await);
@@ -216,7 +225,7 @@ async fn a_healthy_world_has_nothing_for_the_reconciler_to_do() {
     // A rolling restart is healthy, too.
     world.start_worker("w3").await;
     world.stop_worker("w1").await;
-    for mission in &missions {
+    for mission in missions.iter().chain(&waiting) {
         world.wait(mission).await;
     }
     until_true("the reconciler has looked at the end", async || {

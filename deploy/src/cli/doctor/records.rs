@@ -1,8 +1,13 @@
 //! The ledger: how far it is behind, what it could not read, what was not delivered, what was stranded.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use vp_nats::connect::Connection;
+use vp_nats::notices::unread;
 use vp_shared::api::LedgerStatus;
+use vp_shared::error::Chain;
+use vp_shared::ids::SessionId;
 use vp_shared::time::UtcTime;
 
 use super::Finding;
@@ -14,6 +19,8 @@ const LAG: u64 = 10_000;
 const LAG_FOR: Duration = Duration::from_mins(1);
 /// More unsent notices than this are a jam.
 const UNSENT: u64 = 100;
+/// More notices than this that one session has not read: nobody reads them.
+const UNREAD: u64 = 100;
 /// The reconciler looks each few seconds.
 const NOT_LOOKED_FOR: Duration = Duration::from_mins(2);
 
@@ -45,6 +52,30 @@ fn notices(status: &LedgerStatus) -> Finding {
         return Finding::warning(CHECK, found);
     }
     Finding::ok(CHECK, said)
+}
+
+/// Notices that are in the sessions' streams and that nobody has read.
+pub(super) async fn delivered(conn: &Connection) -> Finding {
+    match unread(conn).await {
+        Ok(unread) => delivery(&unread),
+        Err(error) => Finding::failed("unread notices", Chain(&error).to_string()),
+    }
+}
+
+fn delivery(unread: &BTreeMap<SessionId, u64>) -> Finding {
+    const CHECK: &str = "unread notices";
+    let total: u64 = unread.values().sum();
+    let said = format!("{total} in {} sessions", unread.len());
+    match unread.iter().max_by_key(|(_, count)| **count) {
+        Some((session, most)) if *most > UNREAD => {
+            let found = format!(
+                "{said}, {most} of them in `{session}`: does anybody read that session? \
+                 `vp notices --session {session}` shows them"
+            );
+            Finding::warning(CHECK, found)
+        }
+        _ => Finding::ok(CHECK, said),
+    }
 }
 
 fn anomalies(status: &LedgerStatus) -> Finding {
@@ -109,6 +140,16 @@ mod tests {
     #[test]
     fn a_healthy_ledger_has_no_warning_however_long_nothing_happened() {
         assert_eq!(warned(&healthy()), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_session_that_nobody_reads_is_named() {
+        let session = |name: &str| SessionId::new(name).unwrap_or_else(|error| panic!("{error}"));
+        let few = BTreeMap::from([(session("a"), 100), (session("b"), 100)]);
+        assert_eq!(delivery(&few).verdict, Verdict::Ok);
+        let many = BTreeMap::from([(session("a"), 1), (session("lost"), 101)]);
+        let found = delivery(&many);
+        assert!(found.verdict == Verdict::Warning && found.found.contains("--session lost"), "{found:?}");
     }
 
     #[test]
