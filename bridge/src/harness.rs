@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -79,6 +79,7 @@ impl TestPostgres {
             .unwrap_or_else(|error| panic!("cannot run initdb of `{}`: {error}", bin.display()));
         assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
         let mut server = Self { running: None, bin, port: 0, dir };
+        server.certify();
         for _ in 0..START_ATTEMPTS {
             server.port = PORTS.start + RandomState::new().hash_one(0) % (PORTS.end - PORTS.start);
             server.spawn();
@@ -90,9 +91,20 @@ impl TestPostgres {
         panic!("the test's PostgreSQL does not start: {}", server.log());
     }
 
+    /// The certificate of the authority that it shows, with `localhost` as its name.
+    pub fn ca(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    /// The URL of its database over TLS and nothing else, with the password.
+    pub fn tls_url(&self) -> String {
+        let place = format!("postgres://{USER}:{PASSWORD}@localhost:{}/postgres", self.port);
+        format!("{place}?sslmode=verify-full&sslrootcert={}", self.ca().display())
+    }
+
     /// The URL of its database, with the password.
     pub fn url(&self) -> String {
-        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/postgres", self.port)
+        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/postgres?sslmode=disable", self.port)
     }
 
     /// Ends it as a crash would (KILL). Its port and data stay.
@@ -133,6 +145,23 @@ impl TestPostgres {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// Gives it a certificate of its own.
+    fn certify(&self) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+        let made = made.unwrap_or_else(|error| panic!("cannot make a certificate: {error}"));
+        let key = self.dir.path().join("key.pem");
+        for (path, text) in [(&self.ca(), made.cert.pem()), (&key, made.signing_key.serialize_pem())] {
+            std::fs::write(path, text).unwrap_or_else(|error| panic!("cannot write a file: {error}"));
+            if geteuid().is_root() {
+                chown(path, Some(NOBODY), Some(NOBODY))
+                    .unwrap_or_else(|error| panic!("cannot chown: {error}"));
+            }
+        }
+        // PostgreSQL reads no key that others may read.
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&key, mode).unwrap_or_else(|error| panic!("cannot chmod: {error}"));
+    }
+
     fn spawn(&mut self) {
         let mut command = as_other(&self.bin.join("postgres"));
         command.arg("-D").arg(self.dir.path().join("data")).current_dir(self.dir.path());
@@ -147,6 +176,8 @@ impl TestPostgres {
         ] {
             command.arg("-c").arg(setting);
         }
+        command.args(["-c", "ssl=on", "-c"]).arg(format!("ssl_cert_file={}", self.ca().display()));
+        command.arg("-c").arg(format!("ssl_key_file={}", self.dir.path().join("key.pem").display()));
         let log = File::options().create(true).append(true).open(self.dir.path().join("log"));
         let log = log.unwrap_or_else(|error| panic!("cannot open PostgreSQL's log: {error}"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

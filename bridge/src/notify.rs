@@ -14,7 +14,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vp_nats::clock;
 use vp_nats::connect::Connection;
-use vp_nats::notices::{NoticeError, Outgoing, Stored, last_sent, send, sent_since};
+use vp_nats::notices::{
+    NoticeError, Outgoing, Stored, is_replicated, last_sent, send, send_by_ids, sent_since,
+};
 use vp_nats::retry::Delays;
 use vp_shared::error::Chain;
 use vp_shared::ids::{NoticeId, SessionId};
@@ -68,6 +70,8 @@ struct Standing {
     already: HashSet<NoticeId>,
     /// The last sequence of the stream that is known to hold no others.
     last: u64,
+    /// True when only ids tell a repeat.
+    replicated: bool,
 }
 
 impl Sender {
@@ -136,6 +140,7 @@ impl Sender {
     async fn stand(&self) -> Result<Standing, SendError> {
         // In this order: what is written after the first look is not in the stream, or moves its end.
         let last = last_sent(&self.conn).await?;
+        let replicated = is_replicated(&self.conn).await?;
         let sent = self.ledger.sent().await?;
         let oldest = self.ledger.unsent(sent, 1).await?;
         let Stored { ids: already, last } = match oldest.first() {
@@ -146,7 +151,7 @@ impl Sender {
         if !already.is_empty() {
             tracing::info!(notices = already.len(), "found notices that were sent and not marked");
         }
-        Ok(Standing { sent, marked: sent, marked_at: Instant::now(), already, last })
+        Ok(Standing { sent, marked: sent, marked_at: Instant::now(), already, last, replicated })
     }
 
     /// Sends `rows`, in order; what is confirmed without a gap is sent.
@@ -167,7 +172,11 @@ impl Sender {
                 }
             }
         }
-        let done = send(&self.conn, &outgoing, standing.last).await;
+        let done = if standing.replicated {
+            send_by_ids(&self.conn, &outgoing).await
+        } else {
+            send(&self.conn, &outgoing, standing.last).await
+        };
         standing.last = done.last;
         let confirmed = done.confirmed.min(outgoing.len());
         // Up to the first that is not confirmed, all are.

@@ -10,10 +10,10 @@ use std::time::Duration;
 use support::script::{CODER, GENERAL, Script};
 use support::{World, lanes, until};
 use tokio::time::{Instant, timeout};
-use vp_bridge::Bridge;
-use vp_bridge::harness::LedgerKind;
+use vp_bridge::harness::{LedgerKind, PASSWORD};
 use vp_bridge::on_both_ledgers;
 use vp_bridge::rebuild::rebuild;
+use vp_bridge::{Bridge, BridgeConfig, BridgeError, LedgerError};
 use vp_shared::event::Event;
 
 /// How long nobody may look after the ledger when a bridge has died.
@@ -94,6 +94,46 @@ on_both_ledgers!(
     a_second_bridge_stands_by_and_takes_over_within_seconds,
     bridges_that_die_under_load_one_after_the_other_lose_and_repeat_nothing,
 );
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_is_used_over_tls_if_that_is_asked_for() {
+    let world = World::start_on(LedgerKind::Postgres).await;
+    let server = world.place.server.as_ref().unwrap();
+    let config = BridgeConfig { ledger: server.tls_url(), ..world.config() };
+    let bridge = world.bridge_with(config).await;
+    world.flood(&missions("tls", 20)).await;
+    all_is_right(&world, 20).await;
+    bridge.stop().await;
+    // A server that shows another certificate than the one that is trusted is not spoken to.
+    let other = vp_bridge::harness::TestPostgres::start().await;
+    let ledger =
+        server.tls_url().replace(&server.ca().display().to_string(), &other.ca().display().to_string());
+    let refused = Bridge::start(world.conn.clone(), BridgeConfig { ledger, ..world.config() }).await;
+    let error = refused.map(|_| ()).unwrap_err();
+    assert!(matches!(error, BridgeError::Ledger(LedgerError::Database { .. })), "{error:?}");
+    assert!(!format!("{error:?} {}", vp_shared::error::Chain(&error)).contains(PASSWORD));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_read_only_for_a_while_is_caught_up() {
+    let world = World::start_on(LedgerKind::Postgres).await;
+    let bridge = world.bridge().await;
+    world.flood(&missions("before", 20)).await;
+    world.settled().await;
+    world.sql("ALTER DATABASE postgres SET default_transaction_read_only = on").await;
+    // As after a failover to a copy: all sessions end.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vp-bridge'";
+    world.sql(end).await;
+    world.flood(&missions("meanwhile", 20)).await;
+    let mut status = bridge.status();
+    let said = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains("read-only"));
+    let told = status.wait_for(|status| said(&status.standby_error) || said(&status.projector_error));
+    timeout(support::PATIENCE, told).await.unwrap().unwrap();
+    world.sql("BEGIN READ WRITE; ALTER DATABASE postgres RESET default_transaction_read_only; COMMIT").await;
+    world.sql(end).await;
+    all_is_right(&world, 40).await;
+    bridge.stop().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_dies_again_and_again_under_load_costs_nothing_but_time() {

@@ -17,6 +17,7 @@ use vp_shared::notice::Notice;
 use vp_shared::time::UtcTime;
 
 use crate::ack::Place;
+use crate::api;
 use crate::connect::Connection;
 use crate::delivery::confirmed_ack;
 use crate::pulls::{Ended, PullWait, Puller};
@@ -53,6 +54,8 @@ const SEND_PATIENCE: Duration = Duration::from_secs(5);
 const IN_FLIGHT: usize = 512;
 /// How long the stream may take to show what it has.
 const CATCH_UP: Duration = Duration::from_secs(10);
+/// How long one call may send: less than the server remembers ids for.
+const SEND_LIMIT: Duration = Duration::from_mins(1);
 /// How long to wait for what is said to be stored and is not shown.
 const STRAGGLER: Duration = Duration::from_millis(500);
 const BATCH: usize = 1000;
@@ -83,15 +86,31 @@ pub struct Stored {
 /// however long ago that was and whatever the server remembers of ids. (Counting sequences on would not do: a stale
 /// count meets the stream's end somewhere in the middle.)
 pub async fn send(conn: &Connection, notices: &[Outgoing], after: u64) -> Sent {
-    let mut done = Sent { confirmed: 0, last: after };
+    send_if(conn, notices, Some(after)).await
+}
+
+/// As [`send`], with no condition but the ids, which the server remembers for two minutes: for a replicated stream. There
+/// a refused condition on the last message's id leaves later conditional writes without an answer (server 2.15.1).
+/// It gives up well before the server forgets, so that one that was frozen sends no more of what it has at hand.
+pub async fn send_by_ids(conn: &Connection, notices: &[Outgoing]) -> Sent {
+    send_if(conn, notices, None).await
+}
+
+async fn send_if(conn: &Connection, notices: &[Outgoing], after: Option<u64>) -> Sent {
+    let began = Instant::now();
+    let mut done = Sent { confirmed: 0, last: after.unwrap_or(0) };
     let mut unconfirmed = FuturesOrdered::new();
     let (mut refused, mut unsent) = (None, None);
-    let mut expected = (header::NATS_EXPECTED_LAST_SEQUENCE, after.to_string());
+    let mut expected = after.map(|after| (header::NATS_EXPECTED_LAST_SEQUENCE, after.to_string()));
     for notice in notices {
         if unconfirmed.len() == IN_FLIGHT {
             refused = done.confirm(unconfirmed.next().await);
         }
         if refused.is_some() {
+            break;
+        }
+        if began.elapsed() > SEND_LIMIT {
+            unsent = Some(format!("not done within {} s", SEND_LIMIT.as_secs()));
             break;
         }
         // Each is on its way before the next one.
@@ -102,7 +121,8 @@ pub async fn send(conn: &Connection, notices: &[Outgoing], after: u64) -> Sent {
                 break;
             }
         }
-        expected = (header::NATS_EXPECTED_LAST_MESSAGE_ID, notice.notice_id.as_str().to_owned());
+        let this = notice.notice_id.as_str().to_owned();
+        expected = after.map(|_| (header::NATS_EXPECTED_LAST_MESSAGE_ID, this));
     }
     while let Some(confirmation) = unconfirmed.next().await {
         // The first error says what is wrong; the rest fails for the same reason, and none of it counts.
@@ -135,11 +155,13 @@ impl Sent {
 async fn send_one(
     conn: &Connection,
     notice: &Outgoing,
-    (condition, value): (HeaderName, String),
+    condition: Option<(HeaderName, String)>,
 ) -> Result<impl Future<Output = Result<u64, String>> + Send + use<>, String> {
     let mut headers = HeaderMap::new();
     headers.insert(header::NATS_MESSAGE_ID, notice.notice_id.as_str());
-    headers.insert(condition, value);
+    if let Some((name, value)) = condition {
+        headers.insert(name, value);
+    }
     let subject = subject::notices(&notice.session_id);
     let sending = conn.jetstream().publish_with_headers(subject, headers, notice.body.clone());
     let late = |_| format!("no answer within {} s", SEND_PATIENCE.as_secs());
@@ -160,6 +182,17 @@ pub async fn last_sent(conn: &Connection) -> Result<u64, NoticeError> {
     let stream = found
         .map_err(|error| NoticeError { what: "look up which notices are sent", why: error.to_string() })?;
     Ok(stream.last_seq)
+}
+
+/// True when the stream has copies on several servers.
+///
+/// # Errors
+/// [`NoticeError`].
+pub async fn is_replicated(conn: &Connection) -> Result<bool, NoticeError> {
+    let info = api::ask(conn, &format!("STREAM.INFO.{NOTICES}"), &serde_json::Value::Null).await;
+    let info =
+        info.map_err(|error| NoticeError { what: "look up which notices are sent", why: error.to_string() })?;
+    Ok(info["config"]["num_replicas"].as_u64().is_some_and(|replicas| replicas > 1))
 }
 
 /// All notices stored at or after `since`: read before the first send after a start, so that one that was sent and not

@@ -15,14 +15,11 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 use vp_nats::connect::{ConnectConfig, Connection, connect};
 use vp_nats::mission_log::{AppendError, MissionLog};
-use vp_nats::notices::{self, Outgoing, sent_since};
-use vp_nats::reader::{Reader, Start};
 use vp_nats::server::find_binary;
 use vp_nats::subject::MissionFilter;
 use vp_nats::topology::{self, TopologyConfig};
 use vp_shared::event::Event;
-use vp_shared::ids::{MissionId, NoticeId, SessionId};
-use vp_shared::time::UtcTime;
+use vp_shared::ids::MissionId;
 
 /// Three servers that replicate everything.
 struct Cluster {
@@ -231,50 +228,4 @@ async fn appends_through_the_death_of_the_leader_are_stored_exactly_once() {
         }
     }
     eprintln!("{missions} missions through the death of {name}");
-}
-
-/// Sends `notices` as a bridge does: what is not confirmed is looked up and sent again, from where the stream ends.
-async fn send_all(conn: Connection, notices: Vec<Outgoing>) {
-    let (mut sent, deadline) = (0, Instant::now() + common::PATIENCE);
-    let mut stored = sent_since(&conn, UtcTime::from_micros(0)).await.unwrap();
-    while sent < notices.len() {
-        assert!(Instant::now() < deadline, "only {sent} are sent");
-        let rest: Vec<_> = notices[sent..]
-            .iter()
-            .filter(|notice| !stored.ids.contains(&notice.notice_id))
-            .cloned()
-            .collect();
-        if notices::send(&conn, &rest, stored.last).await.confirmed == rest.len() {
-            return;
-        }
-        stored = sent_since(&conn, UtcTime::from_micros(0)).await.unwrap();
-        sent = notices.iter().take_while(|notice| stored.ids.contains(&notice.notice_id)).count();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_senders_of_the_same_notices_store_each_once_and_in_order() {
-    let (_cluster, conns) = Cluster::ready().await;
-    let mut stream = conns[0].jetstream().get_stream("NOTICES").await.unwrap();
-    let mut config = stream.info().await.unwrap().config.clone();
-    // The server soon recognises no id: only the conditions are left.
-    config.duplicate_window = Duration::from_millis(100);
-    conns[0].jetstream().update_stream(config).await.unwrap();
-    let session_id = SessionId::new("simone").unwrap();
-    let notice = |key: usize| Outgoing {
-        notice_id: NoticeId::of(&MissionId::of_key(&lane_id(), &key.to_string()), "terminal"),
-        session_id: session_id.clone(),
-        body: key.to_string().into(),
-    };
-    let notices: Vec<_> = (0..3_000).map(notice).collect();
-    join_all([0, 1].map(|i| tokio::spawn(send_all(conns[i].clone(), notices.clone())))).await;
-    let mut reader = Reader::open(&conns[2], "NOTICES", &[], Start::After(0)).await.unwrap();
-    let mut keys = Vec::new();
-    while keys.len() < notices.len() || reader.pending() > 0 {
-        let records = reader.next_batch(1_000, common::PATIENCE).await.unwrap();
-        assert!(!records.is_empty(), "only {} are stored", keys.len());
-        keys.extend(records.iter().map(|record| String::from_utf8(record.payload.to_vec()).unwrap()));
-    }
-    let wanted: Vec<_> = (0..3_000).map(|key| key.to_string()).collect();
-    assert_eq!(keys, wanted);
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use vp_bridge::harness::LedgerKind;
+use vp_bridge::on_both_ledgers;
 use vp_nats::connect::{ConnectConfig, connect};
 use vp_nats::notices::{Outgoing, send, sent_since};
 use vp_nats::reader::{Reader, Start};
@@ -14,13 +16,12 @@ use vp_tests::lanes::{CODER, DELIVERS, lane_id, shell_lane};
 use vp_tests::proxy::Proxy;
 use vp_tests::world::{Inbox, World};
 
-async fn world() -> World {
-    World::builder().lane(CODER, shell_lane(DELIVERS)).workers(1).start().await
+async fn world(kind: LedgerKind) -> World {
+    World::builder().ledger(kind).lane(CODER, shell_lane(DELIVERS)).workers(1).start().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_is_told_as_much_as_it_asked_for() {
-    let world = world().await;
+async fn a_session_is_told_as_much_as_it_asked_for(kind: LedgerKind) {
+    let world = world(kind).await;
     for (mode, told) in [("async", 3), ("final", 1), ("silent", 0)] {
         let session = format!("chat-{mode}");
         let mission = world.dispatch_as(&session, CODER, json!({"reply_mode": mode})).await;
@@ -32,9 +33,8 @@ async fn a_session_is_told_as_much_as_it_asked_for() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_session_hears_of_anothers_missions() {
-    let world = world().await;
+async fn no_session_hears_of_anothers_missions(kind: LedgerKind) {
+    let world = world(kind).await;
     // Names that a careless subject would mix up.
     let sessions = ["a", "a.b", "a*", "a>", "A", "a_b", "a%2eb"];
     let mut missions = Vec::new();
@@ -51,9 +51,8 @@ async fn no_session_hears_of_anothers_missions() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn notices_survive_the_restart_of_everything_and_come_once() {
-    let mut world = world().await;
+async fn notices_survive_the_restart_of_everything_and_come_once(kind: LedgerKind) {
+    let mut world = world(kind).await;
     let mut missions = Vec::new();
     for _ in 0..5 {
         missions.push(world.dispatch_as("chat", CODER, json!({"reply_mode": "final"})).await);
@@ -82,9 +81,8 @@ async fn notices_survive_the_restart_of_everything_and_come_once() {
     assert_eq!(read, missions);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_notice_that_was_not_acked_comes_again_with_the_same_id() {
-    let world = world().await;
+async fn a_notice_that_was_not_acked_comes_again_with_the_same_id(kind: LedgerKind) {
+    let world = world(kind).await;
     let mission = world.dispatch_as("chat", CODER, json!({"reply_mode": "final"})).await;
     world.wait(&mission).await;
     let session = vp_shared::ids::SessionId::new("chat").unwrap();
@@ -142,3 +140,9 @@ async fn notices_sent_over_a_link_that_is_cut_again_and_again_stay_in_order() {
     let wanted: Vec<String> = (0..outgoing.len()).map(|nth| nth.to_string()).collect();
     assert!(stored == wanted, "out of order, or twice");
 }
+on_both_ledgers!(
+    a_session_is_told_as_much_as_it_asked_for,
+    no_session_hears_of_anothers_missions,
+    notices_survive_the_restart_of_everything_and_come_once,
+    a_notice_that_was_not_acked_comes_again_with_the_same_id,
+);
