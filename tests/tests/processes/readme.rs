@@ -27,9 +27,12 @@ fn repository(dir: &Path) {
 fn shell(vp: &Installation, repo: &Path, command: &str) -> Output {
     let config = vp.dir().join("vp.toml");
     let path = format!("{}:{}", vp_binary().parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let shell = ["-c", command];
-    let run =
-        Command::new("sh").args(shell).current_dir(repo).env("PATH", path).env("VP_CONFIG", config).output();
+    let run = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(repo)
+        .env("PATH", path)
+        .env("VP_CONFIG", config)
+        .output();
     run.unwrap()
 }
 
