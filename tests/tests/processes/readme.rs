@@ -27,13 +27,10 @@ fn repository(dir: &Path) {
 fn shell(vp: &Installation, repo: &Path, command: &str) -> Output {
     let config = vp.dir().join("vp.toml");
     let path = format!("{}:{}", vp_binary().parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let run = Command::new("sh")
-        .args(["-c", command])
-        .current_dir(repo)
-        .env("PATH", path)
-        .env("VP_CONFIG", config)
-        .output();
-    run.unwrap()
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(repo).env("PATH", path).env("VP_CONFIG", config);
+    // What this test was started with is no setting.
+    shell.env_remove("VP_POSTGRES_BIN").env_remove("VP_TEST_LOG").output().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
