@@ -158,8 +158,8 @@ impl TestPostgres {
             }
         }
         // PostgreSQL reads no key that others may read.
-        let mode = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(&key, mode).unwrap_or_else(|error| panic!("cannot chmod: {error}"));
+        let own = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&key, own).unwrap_or_else(|error| panic!("cannot chmod: {error}"));
     }
 
     fn spawn(&mut self) {
