@@ -158,8 +158,8 @@ impl TestPostgres {
             }
         }
         // PostgreSQL reads no key that others may read.
-        let private = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(&key, private).unwrap_or_else(|error| panic!("cannot chmod: {error}"));
+        let own = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&key, own).unwrap_or_else(|error| panic!("cannot chmod: {error}"));
     }
 
     fn spawn(&mut self) {
