@@ -19,6 +19,7 @@ impl MigrationTrait for Migration {
         {
             manager.create_table(table).await?;
         }
+        vp_nats::crash::point("mid_migration");
         for index in indexes() {
             manager.create_index(index).await?;
         }
