@@ -1,6 +1,7 @@
 //! The nats-servers of a round: one, or three that replicate everything. Each is a process of its own, with a port and
 //! a store that outlive it.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -151,8 +152,9 @@ fn config_text(i: usize, clients: &[u16], routes: &[u16], home: &Path) -> String
     if clients.len() > 1 {
         let all: Vec<_> = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
         // Not advertised: a client that learned of the others would go to them past its link.
-        text += &format!(
-            "cluster {{ name: c, listen: \"127.0.0.1:{}\", no_advertise: true, routes: [{}] }}\n",
+        let _ = writeln!(
+            text,
+            "cluster {{ name: c, listen: \"127.0.0.1:{}\", no_advertise: true, routes: [{}] }}",
             routes[i],
             all.join(", ")
         );

@@ -34,10 +34,12 @@ pub struct Verdict {
 /// What a check gives: how many things it looked at, and what it found.
 type Found = (usize, Vec<String>);
 
+type Check = fn(&Evidence, &Stories<'_>) -> Found;
+
 /// All checks, by what must hold.
-const CHECKS: [(&str, fn(&Evidence, &Stories) -> Found); 16] = [
+const CHECKS: [(&str, Check); 16] = [
     ("an accepted mission is in the log", missions::accepted_exist),
-    ("a mission has exactly one end", missions::one_end),
+    ("a mission has one end and no second", missions::one_end),
     ("nothing is stuck", missions::nothing_stuck),
     ("a cancel ends its mission", missions::cancels_end),
     ("the log holds lawful events only", missions::lawful),

@@ -132,7 +132,7 @@ fn one(seeded: &mut Seeded, seed: u64, nth: usize, end: u64) -> Planned {
     }
     Planned {
         key: format!("{seed}-{nth}"),
-        vp_id: lane_id(*seeded.pick(&[CODER, GENERAL])),
+        vp_id: lane_id(seeded.pick::<&str>(&[CODER, GENERAL])),
         session: SessionId::new(*seeded.pick(&SESSIONS)).unwrap(),
         at: Duration::from_millis(seeded.between(0, end)),
         kind,
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_round_has_a_bit_of_everything_and_is_the_same_again() {
-        let load = Duration::from_secs(60);
+        let load = Duration::from_mins(1);
         let missions = plan(1, 300, load);
         let has = |what: &dyn Fn(&Planned) -> bool| missions.iter().any(what);
         for kind in [Kind::Delivers, Kind::Fails, Kind::Hangs, Kind::Stubborn] {

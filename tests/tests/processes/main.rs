@@ -5,4 +5,5 @@
 
 mod crash;
 mod readme;
+mod torture;
 mod up;
