@@ -11,7 +11,7 @@ use vp_nats::{service, subject};
 use vp_shared::api::ToolName;
 use vp_shared::time::UtcTime;
 
-use super::evidence::Asked;
+use super::evidence::{Asked, CancelTold};
 use super::missions::{Again, Planned};
 
 /// How long one answer is waited for.
@@ -41,7 +41,7 @@ pub async fn delegate(conn: Arc<Connection>, planned: Planned, begun: Begun) -> 
         session: planned.session.clone(),
         kind: planned.kind,
         accepted: false,
-        cancel_accepted: false,
+        cancel: None,
         wrong: Vec::new(),
     };
     match call.dispatch(planned.input(begun.time)).await {
@@ -93,7 +93,14 @@ impl Call<'_> {
     async fn cancel(&self, asked: &mut Asked) {
         let input = json!({"mission_id": asked.mission_id, "reason": "changed my mind"});
         match self.ask(ToolName::Cancel, input).await {
-            Told::Ok(_) => asked.cancel_accepted = true,
+            Told::Ok(answer) => {
+                let status = |value: &Value| value["status"].as_str().unwrap_or_default().to_owned();
+                asked.cancel = Some(match (status(&answer).as_str(), status(&answer["mission"]).as_str()) {
+                    ("cancelled", _) => CancelTold::Cancelled,
+                    (_, "finalizing") => CancelTold::TooLate,
+                    _ => CancelTold::Requested,
+                });
+            }
             Told::Refused(code, _) if code == "already_terminal" => {}
             Told::Refused(code, message) => asked.wrong.push(format!("cancel refused: {code}: {message}")),
             Told::Nothing => {}

@@ -58,10 +58,21 @@ pub struct Asked {
     pub kind: Kind,
     /// The dispatch was answered with success.
     pub accepted: bool,
-    /// A cancel was answered with success.
-    pub cancel_accepted: bool,
+    /// How a cancel was answered, if it was answered with success.
+    pub cancel: Option<CancelTold>,
     /// Answers that contradict what is promised.
     pub wrong: Vec<String>,
+}
+
+/// What a caller was told of a cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelTold {
+    /// It is cancelled.
+    Cancelled,
+    /// It was asked to stop.
+    Requested,
+    /// Its executor had ended before: the wish changes nothing any more, and is not in the log.
+    TooLate,
 }
 
 /// A notice in front of a reader.

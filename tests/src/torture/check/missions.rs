@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use vp_shared::api::MissionView;
+use vp_shared::mission::Status;
 
 use super::{Found, Stories};
-use crate::torture::evidence::Evidence;
+use crate::torture::evidence::{CancelTold, Evidence};
 
 pub(super) fn accepted_exist(evidence: &Evidence, stories: &Stories) -> Found {
     let accepted: Vec<_> = evidence.asked.iter().filter(|asked| asked.accepted).collect();
@@ -48,13 +49,18 @@ pub(super) fn nothing_stuck(_: &Evidence, stories: &Stories) -> Found {
 }
 
 pub(super) fn cancels_end(evidence: &Evidence, stories: &Stories) -> Found {
-    let cancelled: Vec<_> = evidence.asked.iter().filter(|asked| asked.cancel_accepted).collect();
+    let cancelled: Vec<_> = evidence.asked.iter().filter_map(|asked| Some((asked, asked.cancel?))).collect();
     let mut found = Vec::new();
-    for asked in &cancelled {
+    for (asked, told) in &cancelled {
         let mission = stories.get(&asked.mission_id).and_then(|story| story.mission.as_ref());
-        if !mission.is_some_and(|mission| mission.cancel.is_some() && mission.status.is_terminal()) {
+        let fits = mission.is_some_and(|mission| match told {
+            CancelTold::Cancelled => mission.status == Status::Cancelled,
+            CancelTold::Requested => mission.cancel.is_some() && mission.status.is_terminal(),
+            CancelTold::TooLate => mission.status.is_terminal(),
+        });
+        if !fits {
             let status = mission.map_or("not in the log".to_owned(), |mission| mission.status.to_string());
-            found.push(format!("{} was cancelled and is {status}", asked.mission_id));
+            found.push(format!("{}: a cancel was answered {told:?}, and it is {status}", asked.mission_id));
         }
     }
     (cancelled.len(), found)

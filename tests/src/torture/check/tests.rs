@@ -14,7 +14,7 @@ use vp_shared::time::UtcTime;
 
 use super::*;
 use crate::lanes::{CODER, GENERAL, lane_id};
-use crate::torture::evidence::{Asked, Logged, Rebuilt, Shown};
+use crate::torture::evidence::{Asked, CancelTold, Logged, Rebuilt, Shown};
 use crate::torture::executor::{Effect, What};
 use crate::torture::missions::Kind;
 
@@ -106,7 +106,7 @@ fn sound() -> Evidence {
         session: session("s1"),
         kind: Kind::Delivers,
         accepted: true,
-        cancel_accepted: false,
+        cancel: None,
         wrong: Vec::new(),
     };
     let rebuilt = Rebuilt { tables: 6, differences: Vec::new() };
@@ -176,8 +176,10 @@ fn a_stuck_mission_is_found() {
 
 #[test]
 fn a_cancel_without_an_end_is_found() {
-    let found = violated(|evidence| evidence.asked[0].cancel_accepted = true);
-    assert_eq!(found, ["a cancel ends its mission"]);
+    let told = |told| violated(|evidence| evidence.asked[0].cancel = Some(told));
+    assert_eq!(told(CancelTold::Cancelled), ["a cancel ends its mission"]);
+    assert_eq!(told(CancelTold::Requested), ["a cancel ends its mission"]);
+    assert!(told(CancelTold::TooLate).is_empty());
 }
 
 #[test]
