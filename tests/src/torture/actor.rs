@@ -41,6 +41,8 @@ enum Order {
     Drain(Life),
     /// STOP for so long, then CONT.
     Freeze(Duration),
+    /// KILL one of its own children, such as a worker's keeper; the number says which.
+    Orphan(u64),
     /// A life without faults from now on.
     Calm,
     /// KILL for good.
@@ -140,6 +142,11 @@ impl Actor {
         self.order(Order::Freeze(time)).await;
     }
 
+    /// Kills one of its children, if it has any.
+    pub async fn kill_child(&self, which: u64) {
+        self.order(Order::Orphan(which)).await;
+    }
+
     /// Makes sure that it lives without faults.
     pub async fn calm(&self) {
         self.order(Order::Calm).await;
@@ -208,6 +215,14 @@ impl Keeping {
                 self.signal("STOP");
                 sleep(time).await;
                 self.signal("CONT");
+            }
+            Order::Orphan(which) => {
+                let children = self.child.as_ref().and_then(Child::id).map(children_of).unwrap_or_default();
+                if !children.is_empty() {
+                    let place = usize::try_from(which % children.len() as u64).unwrap();
+                    send_signal(children[place], "KILL");
+                    self.journal.note(&self.role.name, &format!("its child {} is killed", children[place]));
+                }
             }
             Order::Calm => {
                 if self.life != Life::default() {
@@ -308,12 +323,32 @@ pub fn become_what_was_asked() -> Option<std::process::ExitCode> {
     Some(vp::cli::main())
 }
 
-/// Sends a signal to a child of ours.
+/// The processes whose parent is that one.
+fn children_of(parent: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // Fields behind the name, which may hold anything: state, then the parent. It may be gone by now.
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let (state, of) = (fields.next(), fields.next());
+        if state != Some("Z") && of.and_then(|of| of.parse().ok()) == Some(parent) {
+            found.push(pid);
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// Sends a signal to a child of ours, or to a child of one.
 pub fn send_signal(pid: u32, signal: &str) {
     use rustix::process::{Pid, Signal, kill_process};
     let signal = match signal {
         "STOP" => Signal::STOP,
         "CONT" => Signal::CONT,
+        "KILL" => Signal::KILL,
         _ => Signal::TERM,
     };
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();

@@ -109,10 +109,17 @@ async fn suffer(actor: Arc<Actor>, mut part: Part, points: Vec<&'static str>, br
         Freeze,
         FreezeBriefly,
         Drain,
+        KillChild,
     }
     while part.pause(5_000, 16_000).await {
         let faults: &[(u64, Fault)] = if breaks {
-            &[(5, Fault::Kill), (2, Fault::Freeze), (1, Fault::FreezeBriefly), (1, Fault::Drain)]
+            &[
+                (5, Fault::Kill),
+                (2, Fault::Freeze),
+                (1, Fault::FreezeBriefly),
+                (1, Fault::Drain),
+                (1, Fault::KillChild),
+            ]
         } else {
             &[(1, Fault::Drain)]
         };
@@ -129,6 +136,7 @@ async fn suffer(actor: Arc<Actor>, mut part: Part, points: Vec<&'static str>, br
         match fault {
             Fault::Kill => actor.kill(part.seeded.millis(0, 5_000), life).await,
             Fault::Drain => actor.drain(life).await,
+            Fault::KillChild => actor.kill_child(part.seeded.number()).await,
             // Beyond the short lane's lease.
             Fault::Freeze => actor.freeze(part.seeded.millis(7_000, 11_000)).await,
             Fault::FreezeBriefly => actor.freeze(part.seeded.millis(500, 4_000)).await,

@@ -120,6 +120,8 @@ fn one(seeded: &mut Seeded, seed: u64, nth: usize, end: u64) -> Planned {
     let kind =
         seeded.weighted(&[(74, Kind::Delivers), (12, Kind::Fails), (9, Kind::Hangs), (5, Kind::Stubborn)]);
     let beats = match kind {
+        // Some run for longer than a presence lasts, and than a frozen worker of the short lane may keep them.
+        Kind::Delivers | Kind::Fails if seeded.chance(8) => seeded.between(40, 60),
         Kind::Delivers | Kind::Fails => seeded.between(1, 15),
         Kind::Hangs | Kind::Stubborn => seeded.between(5, 15),
     };
