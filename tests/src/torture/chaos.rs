@@ -127,7 +127,7 @@ async fn suffer(actor: Arc<Actor>, mut part: Part, points: Vec<&'static str>, br
         let fault = part.seeded.weighted(faults);
         if breaks && !points.is_empty() && part.seeded.chance(40) {
             let point = part.seeded.pick(&points);
-            life.crash_at = Some(format!("{point}:{}", part.seeded.between(1, 4)));
+            life.crash_at = Some(format!("{point}:{}", part.seeded.between(1, 3)));
         }
         if clock && part.seeded.chance(40) {
             let by = i64::try_from(part.seeded.between(500, 120_000)).unwrap();

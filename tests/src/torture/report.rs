@@ -14,6 +14,10 @@ use super::speed::FastReturn;
 /// How many violations of a check are printed; all are counted.
 const SHOWN: usize = 8;
 
+/// Missions of killed workers that took longer than this to run again are named, so many of them.
+const SLOW: Duration = Duration::from_secs(15);
+const SLOWEST: usize = 5;
+
 /// What a round came to.
 #[derive(Debug)]
 pub struct Report {
@@ -102,5 +106,8 @@ fn figures(text: &mut String, evidence: &Evidence, stories: &Stories, settled: D
         seconds(99),
         seconds(100)
     );
+    for (time, what) in fast.slowest.iter().take(SLOWEST).filter(|(time, _)| *time > SLOW) {
+        let _ = writeln!(text, "  slow: {:.1} s: {what}", time.as_secs_f64());
+    }
     let _ = writeln!(text, "settled {:.1} s after the last fault", settled.as_secs_f64());
 }

@@ -17,6 +17,8 @@ pub struct FastReturn {
     pub running: usize,
     /// The times of those that were started again, ascending.
     pub times: Vec<Duration>,
+    /// The same, longest first, each with its mission and when which worker died.
+    pub slowest: Vec<(Duration, String)>,
 }
 
 impl FastReturn {
@@ -27,7 +29,7 @@ impl FastReturn {
         for death in evidence.deaths.iter().filter(|death| death.name.starts_with('w') && broken(&death.how))
         {
             found.deaths += 1;
-            for story in stories.values() {
+            for (id, story) in stories {
                 let before = story.events.iter().take_while(|logged| logged.stored_at <= death.at);
                 let mission = Mission::fold(before.map(|logged| (logged.seq, &logged.event)));
                 let ran = mission.is_some_and(|mission| {
@@ -39,10 +41,14 @@ impl FastReturn {
                 }
                 found.running += 1;
                 let again = story.of_kind(EventKind::Started).find(|logged| logged.stored_at > death.at);
-                found.times.extend(again.map(|logged| logged.stored_at.since(death.at)));
+                let time = again.map(|logged| logged.stored_at.since(death.at));
+                found.times.extend(time);
+                let what = || format!("{id} of {}, dead at {}", death.name, death.at);
+                found.slowest.extend(time.map(|time| (time, what())));
             }
         }
         found.times.sort();
+        found.slowest.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
         found
     }
 
