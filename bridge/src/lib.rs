@@ -94,6 +94,7 @@ impl Bridge {
             ledger: Arc::clone(&ledger),
             status: status.clone(),
             sweep_every: config.sweep_every.max(Duration::from_secs(1)),
+            recover_after: config.recover_after,
         };
         let projector = duties.start("projector", |stop| projector.run(stop));
         let sender = duties.start("notice sender", |stop| sender.run(stop));

@@ -1,4 +1,8 @@
-//! Missions of dead workers, handed back in seconds instead of when their lease is over.
+//! Missions of dead workers, handed back before their lease is over.
+//!
+//! A worker whose process dies is told by the keepers of its executors, at once. What is left for here: a worker that
+//! lives another life, of whose former one nobody spoke, and one that is gone with its host. The first is sure at once;
+//! the second looks like a cut link for as long as the longest cut that must disturb nothing.
 //!
 //! A hint says where to look (a presence that is gone or is another life, or the sweep); the log says who owns the
 //! mission; a proof says that the owner is gone. A wrong hand-back is harmless: the next claim is a compare-and-set.
@@ -34,8 +38,48 @@ const AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// The watch has said by then who lives; a wrong guess costs a look and changes nothing.
 const FIRST_SWEEP_AFTER: Duration = Duration::from_secs(1);
 
-/// Which life each living worker lives.
-type Alive = HashMap<WorkerId, String>;
+/// Who lives, and who is gone since when.
+#[derive(Debug, Default)]
+struct Living {
+    /// Which life each living worker lives.
+    lives: HashMap<WorkerId, String>,
+    gone: HashMap<WorkerId, Instant>,
+}
+
+impl Living {
+    /// Notes a change; the worker whose missions are worth a look because of it.
+    fn note(&mut self, change: PresenceChange) -> Option<WorkerId> {
+        match change {
+            PresenceChange::Gone(worker_id) => {
+                self.lives.remove(&worker_id);
+                self.gone.entry(worker_id).or_insert_with(Instant::now);
+                None
+            }
+            PresenceChange::Alive(presence) => {
+                let (worker_id, life) = (presence.worker.worker_id, presence.worker.incarnation);
+                self.gone.remove(&worker_id);
+                // Said again whenever it takes a mission: only another life is news.
+                let known = self.lives.insert(worker_id.clone(), life.clone());
+                (known != Some(life)).then_some(worker_id)
+            }
+        }
+    }
+
+    /// Whether that life of a worker can be over: it lives another one, or is gone for so long.
+    fn may_be_dead(&mut self, worker_id: &WorkerId, life: &str, after: Duration) -> bool {
+        match self.lives.get(worker_id) {
+            Some(now) => now != life,
+            None => self.gone.entry(worker_id.clone()).or_insert_with(Instant::now).elapsed() >= after,
+        }
+    }
+
+    /// When the next one will have been gone for so long.
+    fn next_due(&self, after: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        self.gone.values().map(|since| *since + after).filter(|due| *due > now).min()
+    }
+}
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Looks after missions of dead workers.
@@ -45,6 +89,7 @@ pub(crate) struct Recovery {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) status: StatusBoard,
     pub(crate) sweep_every: Duration,
+    pub(crate) recover_after: Duration,
 }
 
 /// What was handed back, so that it is not handed back again and again while no worker is there to take it.
@@ -69,59 +114,35 @@ impl Recovery {
 
     async fn watch(&self, done: &mut Done) -> Result<(), BoxError> {
         let mut watch = PresenceWatch::open(&self.conn).await?;
-        let mut alive = Alive::new();
+        let mut living = Living::default();
         // The watch first says who lives.
         let mut sweep_at = Instant::now() + FIRST_SWEEP_AFTER;
         loop {
-            for change in watch.next(sweep_at.saturating_duration_since(Instant::now())).await? {
-                self.follow_up(change, &mut alive, done).await?;
+            let next = living.next_due(self.recover_after).map_or(sweep_at, |due| due.min(sweep_at));
+            for change in watch.next(next.saturating_duration_since(Instant::now())).await? {
+                if let Some(worker_id) = living.note(change) {
+                    self.look(&mut living, done, |owner| *owner == worker_id).await?;
+                }
             }
-            if Instant::now() >= sweep_at {
+            if Instant::now() >= next {
                 // Finds who died while nobody watched, and what was not in the ledger yet when a death was told.
-                self.sweep(&alive, done).await?;
+                done.retain(|_, at| at.elapsed() < AGAIN_AFTER);
+                self.look(&mut living, done, |_| true).await?;
                 sweep_at = Instant::now() + self.sweep_every;
             }
         }
     }
 
-    /// The missions of a worker that is gone, or of its former lives.
-    async fn follow_up(
-        &self,
-        change: PresenceChange,
-        alive: &mut Alive,
-        done: &mut Done,
-    ) -> Result<(), BoxError> {
-        let worker_id = match change {
-            PresenceChange::Gone(worker_id) => {
-                alive.remove(&worker_id);
-                worker_id
-            }
-            PresenceChange::Alive(presence) => {
-                let (worker_id, life) = (presence.worker.worker_id, presence.worker.incarnation);
-                // Said again whenever it takes a mission: only another life is news.
-                if alive.insert(worker_id.clone(), life.clone()) == Some(life) {
-                    return Ok(());
-                }
-                worker_id
-            }
-        };
-        self.look(alive, done, |owner| *owner == worker_id).await
-    }
-
-    /// The missions whose owner is not among the living.
-    async fn sweep(&self, alive: &Alive, done: &mut Done) -> Result<(), BoxError> {
-        done.retain(|_, at| at.elapsed() < AGAIN_AFTER);
-        self.look(alive, done, |_| true).await
-    }
-
     async fn look(
         &self,
-        alive: &Alive,
+        living: &mut Living,
         done: &mut Done,
         wanted: impl Fn(&WorkerId) -> bool + Send,
     ) -> Result<(), BoxError> {
-        for (worker_id, life) in self.ledger.owners().await? {
-            if wanted(&worker_id) && alive.get(&worker_id) != Some(&life) {
+        let owners = self.ledger.owners().await?;
+        living.gone.retain(|worker_id, _| owners.iter().any(|(owner, _)| owner == worker_id));
+        for (worker_id, life) in owners {
+            if wanted(&worker_id) && living.may_be_dead(&worker_id, &life, self.recover_after) {
                 let held = self.ledger.held(&worker_id, &life, LOOK_AT).await?;
                 self.recover(held, done).await;
             }

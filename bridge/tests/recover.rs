@@ -10,6 +10,7 @@ use support::script::{CODER, Script, worker};
 use support::{PATIENCE, World, until};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
+use vp_bridge::BridgeConfig;
 use vp_nats::clock;
 use vp_nats::connect::Connection;
 use vp_nats::delivery::{Delivery, LaneQueue, PullWait};
@@ -35,7 +36,7 @@ async fn alive(conn: &Connection, who: &WorkerRef) -> JoinHandle<()> {
                 let _ = announce(&conn, &presence).await;
             }
         };
-        let holds = |_: &_| WorkerAnswer::Holds { attempt: 1 };
+        let holds = |_: &_| Some(WorkerAnswer::Holds { attempt: 1 });
         tokio::select! {
             () = renew => {}
             () = questions.serve(holds) => {}
@@ -77,6 +78,25 @@ async fn a_dead_workers_mission_is_handed_back_long_before_its_lease_ends() {
     assert!(next(&world, Duration::from_secs(2)).await.is_none(), "the living worker keeps {}", kept.subject);
     let status = bridge.status();
     until("it is counted", async || status.borrow().handed_back == 1).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_gone_for_less_than_the_longest_cut_keeps_its_missions() {
+    let mut world = World::start().await;
+    let cut_off = worker("w-1", "life-1");
+    let living = alive(&world.conn, &cut_off).await;
+    claim(&mut world, "kept", &cut_off).await.leave();
+    let bridge =
+        world.bridge_with(BridgeConfig { recover_after: Duration::from_secs(20), ..world.config() }).await;
+    world.settled().await;
+    // Its connection is closed: no key after some seconds, and nobody on its subject.
+    living.abort();
+    assert!(next(&world, Duration::from_secs(10)).await.is_none());
+    let back = alive(&world.conn, &cut_off).await;
+    assert!(next(&world, Duration::from_secs(12)).await.is_none());
+    assert_eq!(bridge.status().borrow().handed_back, 0);
+    back.abort();
     bridge.stop().await;
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectOptions, jetstream};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -35,8 +36,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const JETSTREAM_NOT_READY: u64 = 10008;
 const JETSTREAM_RETRY: Duration = Duration::from_millis(100);
 
-/// Where and as whom to connect.
-#[derive(Clone, Debug)]
+/// Where and as whom to connect. Written with its secrets: only into a pipe between two of our own processes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConnectConfig {
     /// One or more server addresses, separated by commas; user and password may be in them.
     pub url: String,
@@ -73,7 +74,7 @@ impl ConnectConfig {
 }
 
 /// How the link is encrypted; the default leaves it to the url's scheme and the server.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TlsConfig {
     /// Root certificates (PEM) to trust instead of the system's.
     pub ca: Option<PathBuf>,
@@ -99,7 +100,7 @@ pub struct Connection {
     api_prefix: Arc<str>,
     version: ServerVersion,
     state: watch::Receiver<ConnectionState>,
-    request_timeout: Duration,
+    config: Arc<ConnectConfig>,
 }
 
 /// Checks a list of server addresses without connecting; gives it back as it may be shown, without credentials.
@@ -134,7 +135,7 @@ pub async fn connect(config: &ConnectConfig) -> Result<Connection, ConnectError>
     let jetstream = jetstream_context(config, client.clone());
     answering_jetstream(&jetstream, config.connect_timeout, &shown, &link).await?;
     let api_prefix = api_prefix(config.jetstream_domain.as_deref());
-    Ok(Connection { client, jetstream, api_prefix, version, state, request_timeout: config.request_timeout })
+    Ok(Connection { client, jetstream, api_prefix, version, state, config: Arc::new(config.clone()) })
 }
 
 impl Connection {
@@ -165,7 +166,12 @@ impl Connection {
 
     /// The limit of each request.
     pub fn request_timeout(&self) -> Duration {
-        self.request_timeout
+        self.config.request_timeout
+    }
+
+    /// What it was made with.
+    pub(crate) fn config(&self) -> &ConnectConfig {
+        &self.config
     }
 
     /// Waits until all that was published is written to the socket, at most the request timeout.
@@ -173,10 +179,10 @@ impl Connection {
     /// # Errors
     /// [`LinkError`]; the messages are still sent if the connection comes back.
     pub async fn flush(&self) -> Result<(), LinkError> {
-        match timeout(self.request_timeout, self.client.flush()).await {
+        match timeout(self.request_timeout(), self.client.flush()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(LinkError::Closed),
-            Err(_) => Err(LinkError::TimedOut { waited: self.request_timeout }),
+            Err(_) => Err(LinkError::TimedOut { waited: self.request_timeout() }),
         }
     }
 
@@ -194,9 +200,9 @@ impl Connection {
             // An error means that the connection is gone with all its senders.
             let _ = state.wait_for(|state| state.closed).await;
         };
-        match timeout(self.request_timeout, close).await {
+        match timeout(self.request_timeout(), close).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(LinkError::TimedOut { waited: self.request_timeout }),
+            Err(_) => Err(LinkError::TimedOut { waited: self.request_timeout() }),
         }
     }
 }

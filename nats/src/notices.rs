@@ -1,20 +1,20 @@
 //! The NOTICES stream: written by the bridge's sender, read by sessions with a durable consumer each.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::message::PublishMessage;
 use async_nats::{HeaderMap, Message, header};
-use futures_util::StreamExt;
-use serde::Deserialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use vp_shared::error::Chain;
 use vp_shared::ids::{NoticeId, SessionId};
 use vp_shared::notice::Notice;
 use vp_shared::time::UtcTime;
 
 use crate::ack::Place;
-use crate::api::{self, ApiError, ErrorBody};
+use crate::api::ApiError;
 use crate::connect::Connection;
 use crate::delivery::confirmed_ack;
 use crate::pulls::{Ended, PullWait, Puller};
@@ -51,20 +51,18 @@ const IN_FLIGHT: usize = 512;
 const CATCH_UP: Duration = Duration::from_secs(10);
 const BATCH: usize = 1000;
 
-/// Sends `notices` in order, many in flight at once, and waits for every confirmation. Returns how many, counted
-/// from the first, are confirmed without a gap; fewer than all only together with a logged error.
+/// Sends `notices` and waits for every confirmation; they are stored in this order, whatever gets lost. Returns how
+/// many, counted from the first, are confirmed without a gap; fewer than all only together with a logged error.
 pub async fn send(conn: &Connection, notices: &[Outgoing]) -> usize {
-    // Collected: a closure over borrows held across an await would make this future not `Send`.
-    let sends: Vec<_> = notices.iter().map(|notice| send_one(conn, notice)).collect();
-    let mut confirmed = 0;
-    let mut sends = futures_util::stream::iter(sends).buffered(IN_FLIGHT);
-    let mut failed = None;
-    while let Some(sent) = sends.next().await {
-        match sent {
-            Ok(()) if failed.is_none() => confirmed += 1,
-            Ok(()) => {}
-            // The first one says what is wrong; the rest fails for the same reason.
-            Err(error) => failed = failed.or(Some(error)),
+    let (mut confirmed, mut failed) = send_many(conn, notices).await;
+    if failed.is_some() {
+        // Some may be stored already and answer as duplicates, which a chain does not go over.
+        failed = None;
+        while failed.is_none() && confirmed < notices.len() {
+            match send_one(conn, &notices[confirmed]).await {
+                Ok(()) => confirmed += 1,
+                Err(error) => failed = Some(error),
+            }
         }
     }
     if let Some(error) = failed {
@@ -74,19 +72,79 @@ pub async fn send(conn: &Connection, notices: &[Outgoing]) -> usize {
     confirmed
 }
 
-async fn send_one(conn: &Connection, notice: &Outgoing) -> Result<(), ApiError> {
-    #[derive(Deserialize)]
-    struct PubAck {
-        error: Option<ErrorBody>,
+/// Many in flight at once, as a chain: the server takes each only behind the one before, so none overtakes one that was
+/// lost on the way.
+async fn send_many(conn: &Connection, notices: &[Outgoing]) -> (usize, Option<ApiError>) {
+    let link = conn.state().borrow().generation;
+    let mut confirmed = 0;
+    let mut in_flight = VecDeque::with_capacity(IN_FLIGHT.min(notices.len()));
+    let mut before = None;
+    for notice in notices {
+        if in_flight.len() >= IN_FLIGHT
+            && let Some(oldest) = in_flight.pop_front()
+        {
+            match confirmation(conn, link, oldest).await {
+                Ok(()) => confirmed += 1,
+                Err(error) => return (confirmed, Some(error)),
+            }
+        }
+        let mut headers = identified(notice);
+        if let Some(before) = before.replace(&notice.notice_id) {
+            headers.insert(header::NATS_EXPECTED_LAST_MESSAGE_ID, before.as_str());
+        }
+        match hand_over(conn, notice, headers).await {
+            Ok(sent) => in_flight.push_back(sent),
+            Err(error) => return (confirmed, Some(error)),
+        }
     }
+    for sent in in_flight {
+        match confirmation(conn, link, sent).await {
+            Ok(()) => confirmed += 1,
+            Err(error) => return (confirmed, Some(error)),
+        }
+    }
+    (confirmed, None)
+}
+
+async fn send_one(conn: &Connection, notice: &Outgoing) -> Result<(), ApiError> {
+    let link = conn.state().borrow().generation;
+    confirmation(conn, link, hand_over(conn, notice, identified(notice)).await?).await
+}
+
+fn identified(notice: &Outgoing) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::NATS_MESSAGE_ID, notice.notice_id.as_str());
-    let subject = subject::notices(&notice.session_id);
-    let answer = api::request(conn, subject, Some(headers), notice.body.clone(), SEND_PATIENCE).await?;
-    match serde_json::from_slice::<PubAck>(&answer.payload) {
-        Ok(PubAck { error: None }) => Ok(()),
-        Ok(PubAck { error: Some(error) }) => Err(error.into()),
-        Err(error) => Err(ApiError::Client(format!("unreadable acknowledgement: {error}"))),
+    headers
+}
+
+/// Gives it to the client, which sends in the order it is given.
+async fn hand_over(
+    conn: &Connection,
+    notice: &Outgoing,
+    headers: HeaderMap,
+) -> Result<PublishAckFuture, ApiError> {
+    let publish = PublishMessage::build().payload(notice.body.clone()).headers(headers);
+    let publish = conn.jetstream().send_publish(subject::notices(&notice.session_id), publish);
+    match timeout(SEND_PATIENCE, publish).await {
+        Ok(Ok(sent)) => Ok(sent),
+        Ok(Err(error)) => Err(ApiError::Client(error.to_string())),
+        Err(_) => Err(ApiError::Client("the client takes no more".to_owned())),
+    }
+}
+
+/// The server's word, which does not come any more when the `link` that the notice went by is no more.
+async fn confirmation(conn: &Connection, link: u64, sent: PublishAckFuture) -> Result<(), ApiError> {
+    let mut state = conn.state();
+    let lost = state.wait_for(|state| state.generation > link || state.closed);
+    let answer = tokio::select! {
+        biased;
+        answer = timeout(SEND_PATIENCE, sent) => answer,
+        _ = lost => return Err(ApiError::Client("the connection was lost".to_owned())),
+    };
+    match answer {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(ApiError::Client(error.to_string())),
+        Err(_) => Err(ApiError::Client("no confirmation in time".to_owned())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who is alive: a key per worker with a time to live, and a subject on which it answers for itself.
 
 mod proof;
+mod testament;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::reader::{Reader, Record, Start};
 use crate::subject;
 
 pub use proof::{prove_dead, prove_gone};
+pub use testament::Testament;
 
 /// How long a presence key lives without a renewal.
 pub const PRESENCE_TTL: Duration = Duration::from_secs(4);
@@ -220,14 +222,15 @@ impl Questions {
         Ok(Self { subscriber, conn: conn.clone() })
     }
 
-    /// Answers questions until the subscription ends; `answer` must be quick.
-    pub async fn serve(&mut self, answer: impl Fn(&WorkerQuestion) -> WorkerAnswer + Send) {
+    /// Answers questions until the subscription ends; `answer` must be quick. `None`: others may know.
+    pub async fn serve(&mut self, answer: impl Fn(&WorkerQuestion) -> Option<WorkerAnswer> + Send) {
         while let Some(message) = self.subscriber.next().await {
             let Some(reply) = message.reply else { continue };
             let answer = match serde_json::from_slice(&message.payload) {
                 Ok(question) => answer(&question),
-                Err(_) => WorkerAnswer::Unknown,
+                Err(_) => Some(WorkerAnswer::Unknown),
             };
+            let Some(answer) = answer else { continue };
             let body = match serde_json::to_vec(&answer) {
                 Ok(body) => body,
                 Err(error) => {

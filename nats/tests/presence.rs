@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep, timeout};
 use vp_nats::clock;
 use vp_nats::connect::Connection;
 use vp_nats::presence::{
-    PRESENCE_TTL, PresenceChange, PresenceWatch, Questions, announce, list, lookup, prove_dead, prove_gone,
-    withdraw,
+    PRESENCE_TTL, PresenceChange, PresenceWatch, Questions, Testament, announce, list, lookup, prove_dead,
+    prove_gone, withdraw,
 };
 use vp_shared::api::{LanePresence, Presence, WorkerAnswer};
-use vp_shared::event::WorkerRef;
+use vp_shared::event::{EventBody, WorkerRef};
 use vp_shared::ids::WorkerId;
 use vp_shared::mission::Liveness;
 
@@ -48,7 +48,7 @@ async fn alive(conn: &Connection, who: &WorkerRef, answer: WorkerAnswer) -> Join
         };
         tokio::select! {
             () = renew => {}
-            () = questions.serve(move |_| answer.clone()) => {}
+            () = questions.serve(move |_| Some(answer.clone())) => {}
         }
     })
 }
@@ -189,8 +189,8 @@ async fn the_same_life_must_deny_it_twice() {
     let asked = std::sync::atomic::AtomicU32::new(0);
     // Claiming at this moment: it denies once, then it holds.
     let serve = questions.serve(|_| match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
-        0 => WorkerAnswer::DoesNotHold,
-        _ => WorkerAnswer::Holds { attempt: 1 },
+        0 => Some(WorkerAnswer::DoesNotHold),
+        _ => Some(WorkerAnswer::Holds { attempt: 1 }),
     });
     let proof = async {
         // Its key must not expire before the proof begins.
@@ -255,4 +255,41 @@ async fn nothing_is_proven_without_a_server() {
     let mut world = World::start().await;
     world.server.stop().await;
     assert_eq!(verdict(&world, &worker("a", "1")).await, Liveness::Alive);
+}
+
+#[tokio::test]
+async fn a_testament_hands_the_mission_back_and_proves_the_death_at_once() {
+    let world = World::start().await;
+    let owner = worker("a", "1");
+    announce(&world.conn, &presence(&owner, 1)).await.unwrap();
+    let seq = world.dispatch("k").await;
+    let delivery = common::pull_one(&world.queue()).await;
+    let started = |worker: &WorkerRef, attempt, lease: &str| {
+        let (worker, lease) = (worker.clone(), lease.to_owned());
+        common::event("k", attempt, EventBody::Started { worker, lease, took_over: None })
+    };
+    let stored = world.log.append(&started(&owner, 1, delivery.lease()), seq).await.unwrap();
+    let mission = world.log.read(&world.lane, &world.mission("k")).await.unwrap().unwrap().mission;
+    delivery.leave();
+    let testament = Testament::new(&world.conn, &mission).unwrap();
+    // As it goes to the keeper.
+    let testament: Testament = serde_json::from_slice(&serde_json::to_vec(&testament).unwrap()).unwrap();
+    let begun = Instant::now();
+    let spoken = tokio::spawn(async move { testament.execute().await });
+    let again = common::pull_one(&world.queue()).await;
+    assert_eq!(again.seq, seq, "handed back, not redelivered after its lease");
+    assert_eq!(verdict(&world, &owner).await, Liveness::Gone);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?} of a lease of 30 s", begun.elapsed());
+    // Another life of it is none of the testament's business.
+    let other_life = worker("a", "2");
+    announce(&world.conn, &presence(&other_life, 1)).await.unwrap();
+    let _alive = alive(&world.conn, &other_life, WorkerAnswer::Holds { attempt: 2 }).await;
+    assert_eq!(verdict(&world, &other_life).await, Liveness::Alive);
+    assert!(!spoken.is_finished());
+    world.log.append(&started(&other_life, 2, again.lease()), stored.seq).await.unwrap();
+    timeout(Duration::from_secs(10), spoken)
+        .await
+        .expect("it is done when somebody has the mission")
+        .unwrap()
+        .unwrap();
 }

@@ -36,6 +36,7 @@ pub struct Builder {
     lanes: Lanes,
     workers: usize,
     without_bridge: bool,
+    recover_after: Option<Duration>,
 }
 
 impl Builder {
@@ -57,6 +58,13 @@ impl Builder {
         self
     }
 
+    /// With a bridge that takes a worker for dead when it is gone for so long. By default a second: workers in this
+    /// process cannot die, only be dropped, and no keeper speaks for them.
+    pub fn recover_after(mut self, after: Duration) -> Self {
+        self.recover_after = Some(after);
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> World {
         crate::log_if_wanted();
@@ -65,8 +73,17 @@ impl Builder {
         let conn = server.connect().await;
         ensure(&conn, &TopologyConfig::default(), &self.lanes).await.unwrap();
         let dispatcher = Dispatcher::new(conn.clone(), DispatcherConfig::new(self.lanes.clone(), HOST));
-        let mut world =
-            World { workers: Vec::new(), bridge: None, dispatcher, conn, lanes: self.lanes, server, dir };
+        let recover_after = self.recover_after.unwrap_or(Duration::from_secs(1));
+        let mut world = World {
+            workers: Vec::new(),
+            bridge: None,
+            recover_after,
+            dispatcher,
+            conn,
+            lanes: self.lanes,
+            server,
+            dir,
+        };
         if !self.without_bridge {
             world.start_bridge().await;
         }
@@ -82,6 +99,7 @@ impl Builder {
 pub struct World {
     workers: Vec<(String, Worker)>,
     bridge: Option<Bridge>,
+    recover_after: Duration,
     dispatcher: Dispatcher,
     conn: Connection,
     lanes: Lanes,
@@ -126,6 +144,7 @@ impl World {
     /// process, its tasks end one by one.
     pub async fn start_bridge(&mut self) {
         let config = BridgeConfig::new(self.ledger().to_str().unwrap(), self.lanes.clone());
+        let config = BridgeConfig { recover_after: self.recover_after, ..config };
         let bridge = until("the bridge starts", async || {
             match Bridge::start(self.server.connect().await, config.clone()).await {
                 Ok(bridge) => Some(bridge),

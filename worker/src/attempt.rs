@@ -27,7 +27,7 @@ pub(crate) async fn run(mut own: Owned<'_>, delivery: Delivery, mut slot: Slot) 
     tracing::debug!(
         mission_id = %own.mission.mission_id, vp_id = %own.mission.vp_id, attempt = own.mission.attempt, "the attempt starts"
     );
-    let attempted = match execute(&own).await {
+    let mut attempted = match execute(&own).await {
         Executed::Ended(attempted) => attempted,
         Executed::Stopped(Stop::Release) => match release(&mut own).await {
             Ok(Given::Back) => return give_back(own, delivery, Duration::ZERO).await,
@@ -40,12 +40,19 @@ pub(crate) async fn run(mut own: Owned<'_>, delivery: Delivery, mut slot: Slot) 
     crash::point("after_executor_end");
     match finish(&mut own, &attempted).await {
         Ok(Next::Conclude) => {}
-        Ok(Next::Retry { delay }) => return give_back(own, delivery, delay).await,
-        Err(Fenced) => return leave(&own, delivery),
+        Ok(Next::Retry { delay }) => {
+            give_back(own, delivery, delay).await;
+            return attempted.release_keeper().await;
+        }
+        Err(Fenced) => {
+            leave(&own, delivery);
+            return attempted.release_keeper().await;
+        }
     }
     slot.executor_ended();
     crash::point("after_outcome");
-    conclude(own, attempted, delivery).await;
+    conclude(own, &attempted, delivery).await;
+    attempted.release_keeper().await;
 }
 
 /// Concludes an attempt whose executor ended in an earlier life of this worker, or on a worker that is gone.
@@ -71,7 +78,7 @@ pub(crate) async fn finalize(own: Owned<'_>, delivery: Delivery, mut slot: Slot)
         Some(workspace) => workspace.saved(outcome).await,
         None => Attempted::without_workspace(outcome),
     };
-    conclude(own, attempted, delivery).await;
+    conclude(own, &attempted, delivery).await;
 }
 
 fn may_be_elsewhere(own: &Owned<'_>) -> bool {
@@ -142,11 +149,11 @@ async fn release(own: &mut Owned<'_>) -> Result<Given, Fenced> {
 }
 
 /// Lays down what the attempt left behind, writes the terminal event, acks.
-async fn conclude(mut own: Owned<'_>, attempted: Attempted, delivery: Delivery) {
+async fn conclude(mut own: Owned<'_>, attempted: &Attempted, delivery: Delivery) {
     let lane = own.lane;
     let requires_deliverable = lane.profile.requires_deliverable && !attempted.no_deliverable;
     let result = match &attempted.workspace {
-        Some(workspace) => lay_down(&own, &attempted, workspace, requires_deliverable).await,
+        Some(workspace) => lay_down(&own, attempted, workspace, requires_deliverable).await,
         None => without_files(&own),
     };
     let command = Command::Conclude { attempt: own.mission.attempt, result, requires_deliverable };

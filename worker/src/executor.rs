@@ -14,6 +14,7 @@ use vp_shared::artifact::Category;
 use vp_shared::event::Outcome;
 
 use crate::held::Stop;
+use crate::keeper::Link;
 use crate::workspace::Workspace;
 
 pub(crate) use logs::{STDERR_LOG, STDOUT_LOG};
@@ -38,6 +39,8 @@ pub(crate) struct Attempted {
     pub(crate) declared: Vec<Declared>,
     /// It said why there is no product.
     pub(crate) no_deliverable: bool,
+    /// Who gives the mission back if this process dies before it is concluded.
+    pub(crate) keeper: Option<Link>,
 }
 
 /// A file that the executor declared to be a product.
@@ -52,13 +55,20 @@ pub(crate) struct Declared {
 impl Attempted {
     /// An attempt that has no files.
     pub(crate) fn without_workspace(outcome: Outcome) -> Self {
-        Self { outcome, workspace: None, declared: Vec::new(), no_deliverable: false }
+        Self { outcome, workspace: None, declared: Vec::new(), no_deliverable: false, keeper: None }
     }
 
     /// Saves what is not in the log, for a finaliser in a later life. A failure costs the declarations, not the end.
     pub(crate) async fn save(&self) {
         if let Some(workspace) = &self.workspace {
             workspace.save(&self.declared, self.no_deliverable).await;
+        }
+    }
+
+    /// Lets the keeper go: the attempt is concluded, or is another's to conclude.
+    pub(crate) async fn release_keeper(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish(true).await;
         }
     }
 }

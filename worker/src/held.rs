@@ -278,7 +278,7 @@ impl HeldMissions {
 
     /// Answers for this worker.
     pub(crate) fn answer(&self, question: &WorkerQuestion) -> WorkerAnswer {
-        let WorkerQuestion::Holds { mission_id } = question;
+        let WorkerQuestion::Holds { mission_id, .. } = question;
         match self.map().get(mission_id) {
             Some(held) => WorkerAnswer::Holds { attempt: held.attempt() },
             None => WorkerAnswer::DoesNotHold,

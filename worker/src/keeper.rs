@@ -10,6 +10,11 @@
 //! - the lease that the worker last vouched for runs out: it is frozen, or has lost the lease;
 //! - the executor's first process ends: what it left behind does not outlive it.
 //!
+//! It stays until the attempt is concluded. When the worker's process dies before, it executes the [testament]: the
+//! mission goes back to its lane at once, instead of when its lease is over.
+//!
+//! [testament]: vp_nats::presence::Testament
+//!
 //! The keeper is the reaper of its descendants, so a process that calls `setsid` or forks twice is still found.
 //! It lives in its own session: a Ctrl-C at the terminal and a TERM to everybody leave it to the worker to decide.
 

@@ -172,7 +172,7 @@ impl Crew {
         let (held, ended) = (Arc::clone(&shared.held), end.clone());
         duties.spawn(async move {
             tokio::select! {
-                () = questions.serve(|question| held.answer(question)) => ended.cancelled().await,
+                () = questions.serve(|question| Some(held.answer(question))) => ended.cancelled().await,
                 () = ended.cancelled() => {}
             }
             ("answers", Ok(()))

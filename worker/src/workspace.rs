@@ -142,6 +142,7 @@ impl Workspace {
             workspace: Some(self),
             declared: ended.declared,
             no_deliverable: ended.no_deliverable,
+            keeper: None,
         }
     }
 

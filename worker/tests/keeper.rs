@@ -39,8 +39,9 @@ impl Keeper {
         let mut control = ours.try_clone().unwrap();
         writeln!(
             control,
-            r#"{{"argv":[{}],"env":{{"PATH":{path:?},"D":"{dir_path}"}},"cwd":"{dir_path}","stdin":"{dir_path}/stdin","kill_grace_ms":{grace_ms},"alive_ms":{alive_ms}}}"#,
-            argv.join(",")
+            r#"{{"argv":[{}],"env":{{"PATH":{path:?},"D":"{dir_path}"}},"cwd":"{dir_path}","stdin":"{dir_path}/stdin","kill_grace_ms":{grace_ms},"alive_ms":{alive_ms},"worker_pid":{}}}"#,
+            argv.join(","),
+            std::process::id()
         )
         .unwrap();
         Self { child, control: Some(control), reports: BufReader::new(ours), dir }
@@ -119,6 +120,8 @@ fn an_exit_code_is_reported_and_the_output_is_the_executors() {
 }
 
 fn keeper_done(mut keeper: Keeper) -> (bool, String) {
+    assert!(keeper.child.try_wait().unwrap().is_none(), "it stays until the attempt is concluded");
+    keeper.say("done");
     let status = keeper.child.wait().unwrap();
     let mut out = String::new();
     keeper.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();

@@ -79,7 +79,8 @@ impl World {
     }
 
     pub fn config(&self) -> BridgeConfig {
-        BridgeConfig::new(self.ledger().display().to_string(), lanes())
+        let config = BridgeConfig::new(self.ledger().display().to_string(), lanes());
+        BridgeConfig { recover_after: Duration::from_secs(1), ..config }
     }
 
     pub async fn bridge(&self) -> Bridge {

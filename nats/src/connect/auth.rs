@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use async_nats::{AuthError, ConnectOptions};
 use nkeys::KeyPair;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::error::ConnectError;
 
@@ -30,8 +30,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// As whom to connect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Only [`Auth`] is ever written, and only into a pipe between two of our own processes.
+fn exposed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+/// As whom to connect. Written with its secrets: only into a pipe between two of our own processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Auth {
     /// As nobody in particular, or as the url says.
     #[default]
@@ -41,10 +47,11 @@ pub enum Auth {
         /// The user's name.
         user: String,
         /// The user's password.
+        #[serde(serialize_with = "exposed")]
         password: Secret,
     },
     /// By a token.
-    Token(Secret),
+    Token(#[serde(serialize_with = "exposed")] Secret),
     /// By an nkey, whose seed is in this file.
     NkeySeedFile(PathBuf),
     /// By a JWT and an nkey, which are in this `.creds` file.

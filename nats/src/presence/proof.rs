@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{sleep, sleep_until};
 use vp_shared::api::{WorkerAnswer, WorkerQuestion};
 use vp_shared::event::WorkerRef;
-use vp_shared::ids::{MissionId, WorkerId};
+use vp_shared::ids::MissionId;
 use vp_shared::mission::Liveness;
 
 use super::lookup;
@@ -112,13 +112,14 @@ async fn look(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> (
             return (Key::Unread, Says::Silence);
         }
     };
-    (key, ask_worker(conn, &owner.worker_id, mission_id).await)
+    (key, ask_worker(conn, owner, mission_id).await)
 }
 
-async fn ask_worker(conn: &Connection, worker_id: &WorkerId, mission_id: &MissionId) -> Says {
-    let question = WorkerQuestion::Holds { mission_id: mission_id.clone() };
+async fn ask_worker(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> Says {
+    let question =
+        WorkerQuestion::Holds { mission_id: mission_id.clone(), incarnation: owner.incarnation.clone() };
     let Ok(body) = serde_json::to_vec(&question) else { return Says::Silence };
-    match api::request(conn, subject::worker(worker_id), None, body.into(), ANSWER_PATIENCE).await {
+    match api::request(conn, subject::worker(&owner.worker_id), None, body.into(), ANSWER_PATIENCE).await {
         Ok(message) => match serde_json::from_slice(&message.payload) {
             Ok(WorkerAnswer::Holds { .. }) => Says::Holds,
             Ok(WorkerAnswer::DoesNotHold) => Says::DoesNotHold,

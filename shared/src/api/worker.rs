@@ -39,6 +39,8 @@ pub enum WorkerQuestion {
     Holds {
         /// Which.
         mission_id: MissionId,
+        /// The life of the worker that is meant. Another life may answer too, for itself.
+        incarnation: String,
     },
 }
 

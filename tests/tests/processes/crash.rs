@@ -31,9 +31,14 @@ fn first_is_endless(runs: &Runs) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mission_of_a_killed_worker_runs_as_attempt_two_well_before_the_lease_is_over() {
+async fn a_mission_of_a_killed_worker_runs_as_attempt_two_at_once_by_the_word_of_its_keeper() {
     let runs = Runs::default();
-    let world = World::builder().lane(CODER, shell_lane(&first_is_endless(&runs))).start().await;
+    // Whoever only misses the worker waits for longer than this test.
+    let world = World::builder()
+        .lane(CODER, shell_lane(&first_is_endless(&runs)))
+        .recover_after(Duration::from_hours(1))
+        .start()
+        .await;
     let vp = Installation::of(&world);
     let first = worker(&vp, "w1").await;
     let mission = world.dispatch(CODER, json!({})).await;
@@ -42,11 +47,33 @@ async fn a_mission_of_a_killed_worker_runs_as_attempt_two_well_before_the_lease_
     let killed = Instant::now();
     first.kill();
     let ended = world.wait(&mission).await;
-    assert!(killed.elapsed() < Duration::from_secs(15), "{:?} of a lease of 30 s", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(12), "{:?} of a lease of 30 s", killed.elapsed());
     assert_eq!((ended.status, ended.attempt), (Status::Completed, 2));
     until_true("the killed worker's executor is gone", async || !is_alive(run.pid)).await;
     let statuses: Vec<_> = world.get(&mission).await.attempts.iter().map(|attempt| attempt.status).collect();
     assert_eq!(statuses, [AttemptStatus::Lost, AttemptStatus::Completed]);
+    world.assert_ledger_equals_log().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_it_finalises_is_finalised_by_another_and_not_executed_again() {
+    let runs = Runs::default();
+    // So many files to look at that the kill hits the finalising.
+    let many = "i=0; while test $i -lt 20000; do echo $i > f$i; i=$((i+1)); done";
+    let world = World::builder()
+        .lane(CODER, shell_lane(&runs.script(&format!("{many}; {DELIVERS}"))))
+        .recover_after(Duration::from_hours(1))
+        .start()
+        .await;
+    let vp = Installation::of(&world);
+    let first = worker(&vp, "w1").await;
+    let mission = world.dispatch(CODER, json!({})).await;
+    let _second = worker(&vp, "w2").await;
+    world.until_status(&mission, Status::Finalizing).await;
+    first.kill();
+    let ended = world.wait(&mission).await;
+    assert_eq!((ended.status, ended.attempt), (Status::Completed, 1));
+    assert_eq!(runs.all().len(), 1);
     world.assert_ledger_equals_log().await;
 }
 

@@ -34,6 +34,25 @@ async fn a_cut_shorter_than_the_lease_disturbs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cut_of_eighteen_seconds_that_closes_the_connection_disturbs_nothing() {
+    let runs = Runs::default();
+    let lane = shell_lane(&runs.script(&format!("sleep 22; {DELIVERS}")));
+    let mut world = World::builder().lane(CODER, lane).recover_after(Duration::from_secs(20)).start().await;
+    let (proxy, config) = link(&world).await;
+    world.start_worker_over("w1", &config).await;
+    let mission = world.dispatch(CODER, json!({})).await;
+    runs.until(1).await;
+    // One that would take it over.
+    world.start_worker("w2").await;
+    proxy.cut();
+    tokio::time::sleep(Duration::from_secs(18)).await;
+    proxy.restore();
+    let ended = world.wait(&mission).await;
+    assert_eq!((ended.status, ended.attempt), (Status::Completed, 1));
+    assert_eq!(runs.all().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_cut_off_for_good_stops_its_executor_and_another_one_takes_over() {
     let runs = Runs::default();
     let mut lane = shell_lane(&runs.script(&format!("test $VP_ATTEMPT = 2 || {{ {ENDLESS}; }}; {DELIVERS}")));

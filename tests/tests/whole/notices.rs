@@ -1,7 +1,16 @@
 //! What sessions are told: what they asked for, in their own inbox, once.
 
+use std::time::Duration;
+
 use serde_json::json;
-use vp_tests::lanes::{CODER, DELIVERS, shell_lane};
+use vp_nats::connect::{ConnectConfig, connect};
+use vp_nats::notices::{Outgoing, send};
+use vp_nats::reader::{Reader, Start};
+use vp_nats::subject;
+use vp_nats::topology::NOTICES;
+use vp_shared::ids::{MissionId, NoticeId, SessionId};
+use vp_tests::lanes::{CODER, DELIVERS, lane_id, shell_lane};
+use vp_tests::proxy::Proxy;
 use vp_tests::world::{Inbox, World};
 
 async fn world() -> World {
@@ -83,4 +92,46 @@ async fn a_notice_that_was_not_acked_comes_again_with_the_same_id() {
     drop(reader);
     let again = Inbox::open(world.conn(), "chat").await.next_within(vp_tests::until::PATIENCE).await;
     assert_eq!(again.unwrap().notice_id, first.notice_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notices_sent_over_a_link_that_is_cut_again_and_again_stay_in_order() {
+    let world = World::builder().start().await;
+    let proxy = Proxy::start(([127, 0, 0, 1], world.server.port()).into()).await;
+    let link = ConnectConfig { url: proxy.url(), ..world.server.connect_config() };
+    let sender = connect(&link).await.unwrap();
+    let session = SessionId::new("order").unwrap();
+    let outgoing: Vec<Outgoing> = (0..12_000)
+        .map(|nth| {
+            let notice_id = NoticeId::of(&MissionId::of_key(&lane_id(CODER), &nth.to_string()), "terminal");
+            Outgoing { notice_id, session_id: session.clone(), body: format!("{nth}").into() }
+        })
+        .collect();
+    let cuts = async {
+        for turn in 0_u64.. {
+            tokio::time::sleep(Duration::from_millis(20 + turn * 17 % 90)).await;
+            proxy.cut();
+            tokio::time::sleep(Duration::from_millis(5 + turn * 7 % 25)).await;
+            proxy.restore();
+        }
+    };
+    let sending = async {
+        let mut sent = 0;
+        while sent < outgoing.len() {
+            sent += send(&sender, &outgoing[sent..]).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_mins(1), sending);
+    tokio::select! { sent = in_time => sent.expect("all are sent in a minute"), () = cuts => unreachable!() }
+    assert!(sender.state().borrow().generation > 3, "the link was cut again and again");
+    let filter = [subject::notices(&session)];
+    let mut reader = Reader::open(world.conn(), NOTICES, &filter, Start::After(0)).await.unwrap();
+    let mut stored = Vec::new();
+    while stored.len() < outgoing.len() {
+        let records = reader.next_batch(1000, Duration::from_secs(5)).await.unwrap();
+        assert!(!records.is_empty(), "{} of {} are stored", stored.len(), outgoing.len());
+        stored.extend(records.iter().map(|record| String::from_utf8_lossy(&record.payload).into_owned()));
+    }
+    let wanted: Vec<String> = (0..outgoing.len()).map(|nth| nth.to_string()).collect();
+    assert!(stored == wanted, "out of order, or twice");
 }

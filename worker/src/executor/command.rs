@@ -8,6 +8,7 @@ use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use vp_nats::clock;
+use vp_nats::presence::Testament;
 use vp_shared::event::{Outcome, OutcomeStatus, Usage};
 use vp_shared::failure::{Failure, FailureClass};
 use vp_shared::lane::ExecutorProfile;
@@ -37,10 +38,12 @@ pub(crate) async fn run(own: &Owned<'_>) -> Executed {
     let job = job(own, &workspace);
     let mut listener = Listener::new(own, &workspace, &job.env);
     let started = Instant::now();
+    let mut keeper = None;
     let end = match Link::start(&own.lane.shared.config.keeper, &job).await {
         Ok(link) => {
             own.hold.vouch_to(link.vouch().clone());
-            let end = Sitting::new(own, link, &mut listener, started).until_ended().await;
+            let end;
+            (end, keeper) = Sitting::new(own, link, &mut listener, started).until_ended().await;
             own.hold.vouch_no_more();
             end
         }
@@ -61,9 +64,15 @@ pub(crate) async fn run(own: &Owned<'_>) -> Executed {
                 workspace: Some(workspace),
                 declared: heard.declared,
                 no_deliverable,
+                keeper,
             })
         }
-        Err(stop) => Executed::Stopped(stop),
+        Err(stop) => {
+            if let Some(keeper) = keeper {
+                keeper.finish(true).await;
+            }
+            Executed::Stopped(stop)
+        }
     }
 }
 
@@ -115,6 +124,8 @@ fn job(own: &Owned<'_>, workspace: &Workspace) -> Job {
         stdin: workspace.mission_file(),
         kill_grace_ms: own.lane.profile.limits.kill_grace_seconds * 1000,
         alive_ms: millis(own.hold.left()),
+        worker_pid: rustix::process::getpid().as_raw_pid(),
+        testament: Testament::new(&own.lane.shared.conn, mission),
     }
 }
 
@@ -201,8 +212,9 @@ impl<'a, 'b> Sitting<'a, 'b> {
         }
     }
 
-    /// Serves until the tree is gone. `Err`: it was stopped for a reason that does not end the attempt.
-    async fn until_ended(mut self) -> Result<End, Stop> {
+    /// Serves until the tree is gone. `Err`: it was stopped for a reason that does not end the attempt. The keeper, if it is
+    /// still there, is to be let go when the attempt is concluded.
+    async fn until_ended(mut self) -> (Result<End, Stop>, Option<Link>) {
         let (mut out, mut err) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
         // A wish from before is seen as a change.
         self.stops.mark_changed();
@@ -223,8 +235,13 @@ impl<'a, 'b> Sitting<'a, 'b> {
             }
         };
         self.rest(&mut out, &mut err).await;
-        self.link.finish(report.is_some()).await;
-        judged(report, self.stopping.map(|(why, _)| why))
+        let keeper = if let Some(Report::Ended { .. }) = report {
+            Some(self.link)
+        } else {
+            self.link.finish(report.is_some()).await;
+            None
+        };
+        (judged(report, self.stopping.map(|(why, _)| why)), keeper)
     }
 
     async fn next(&mut self, out: &mut Vec<u8>, err: &mut Vec<u8>) -> Next {

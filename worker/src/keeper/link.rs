@@ -109,8 +109,10 @@ impl Link {
         }
     }
 
-    /// Lets the keeper end; one that does not is killed, with what it can be found to have left behind.
+    /// The attempt is concluded: lets the keeper end. One that does not is killed, with what it can be found to have left
+    /// behind.
     pub(crate) async fn finish(mut self, reported: bool) {
+        self.vouch.say(Word::Done);
         let ended = timeout(END_PATIENCE, self.child.wait()).await;
         if reported && ended.is_ok() {
             return;

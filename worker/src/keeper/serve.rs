@@ -2,11 +2,15 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitStatus, getpid, set_child_subreaper};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitStatus, getpid, getppid, pidfd_open, set_child_subreaper,
+};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines, Take};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -19,6 +23,9 @@ use super::words::{Job, MAX_LINE, Report, Word};
 /// How long a tree is shot at before what withstands is reported. Only a process in an uninterruptible wait does.
 const KILL_PATIENCE: Duration = Duration::from_secs(20);
 const KILL_ROUND: Duration = Duration::from_millis(2);
+/// How long a worker may take to be gone after its socket has closed.
+const DEATH_PATIENCE: Duration = Duration::from_secs(5);
+const DEATH_ROUND: Duration = Duration::from_millis(10);
 
 /// Takes the signals that a terminal or a service manager sends to everybody: the worker decides, not they.
 /// A handler stays for good, and an executor starts without it.
@@ -45,14 +52,25 @@ pub(super) async fn serve(control: UnixStream) -> io::Result<()> {
             return say(&mut write, &Report::NotStarted { why: error.to_string(), not_found }).await;
         }
     };
+    forget_output()?;
     // A worker that is gone is noticed below.
     let _ = say(&mut write, &Report::Started { pid: main.as_raw_pid() }).await;
+    let worker = Worker::of(job.worker_pid);
     let mut tree = Tree { main, status: None, left: Left::Some };
-    let lapsed = watch(&job, &mut tree, &mut lines, &mut children).await?;
+    let over = watch(&job, &mut tree, &mut lines, &mut children).await?;
     let survivors = tree.kill().await?;
     let (code, signal) =
         tree.status.map_or((None, None), |status| (status.exit_status(), status.terminating_signal()));
-    say(&mut write, &Report::Ended { code, signal, lapsed, survivors }).await
+    if over != Over::Deserted {
+        let lapsed = over == Over::Lapsed;
+        say(&mut write, &Report::Ended { code, signal, lapsed, survivors }).await?;
+        if until_concluded(&mut lines).await {
+            return Ok(());
+        }
+    }
+    let Some(testament) = &job.testament else { return Ok(()) };
+    // A worker that lives answers for itself.
+    if worker.has_died().await { testament.execute().await.map_err(io::Error::other) } else { Ok(()) }
 }
 
 fn start(job: &Job) -> io::Result<Pid> {
@@ -71,19 +89,77 @@ fn start(job: &Job) -> io::Result<Pid> {
         .ok_or_else(|| io::Error::other("the executor has no process id"))
 }
 
+/// The worker's pipes are the executor's alone: they end with it, not with the keeper.
+fn forget_output() -> io::Result<()> {
+    let nowhere = File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&nowhere)?;
+    rustix::stdio::dup2_stderr(&nowhere)?;
+    Ok(())
+}
+
 async fn say(write: &mut OwnedWriteHalf, report: &Report) -> io::Result<()> {
     let mut line = serde_json::to_vec(report)?;
     line.push(b'\n');
     write.write_all(&line).await
 }
 
-/// Returns when the tree is to be killed, or its first process has ended. True: because the lease is over.
+/// Why a tree's time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// Its first process has ended, or the worker said so.
+    Ended,
+    /// Nobody vouches for the lease any more.
+    Lapsed,
+    /// The worker's end of the socket is closed.
+    Deserted,
+}
+
+/// Waits until the attempt is concluded. False: its worker deserted it before.
+async fn until_concluded(lines: &mut Lines<Take<BufReader<OwnedReadHalf>>>) -> bool {
+    loop {
+        lines.get_mut().set_limit(MAX_LINE);
+        match lines.next_line().await {
+            Ok(Some(line)) if Word::parse(&line) == Some(Word::Done) => return true,
+            // Said before it heard of the end.
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return false,
+        }
+    }
+}
+
+/// The worker's process, in hand, so that its id cannot come to mean another one.
+struct Worker(Option<OwnedFd>);
+
+impl Worker {
+    fn of(pid: i32) -> Self {
+        let parent = getppid().filter(|parent| parent.as_raw_pid() == pid);
+        // Not our parent any more, or no longer there: it has died already.
+        Self(parent.and_then(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK).ok()))
+    }
+
+    /// Whether it has died, or does so within a moment: its socket closes a little before it is gone.
+    async fn has_died(self) -> bool {
+        let Some(pidfd) = self.0 else { return true };
+        let deadline = Instant::now() + DEATH_PATIENCE;
+        while Instant::now() < deadline {
+            // Readable: it has ended.
+            let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
+            if poll(&mut ended, Some(&Timespec::default())).is_ok_and(|ready| ready > 0) {
+                return true;
+            }
+            sleep(DEATH_ROUND).await;
+        }
+        false
+    }
+}
+
+/// Returns when the tree is to be killed, or its first process has ended.
 async fn watch(
     job: &Job,
     tree: &mut Tree,
     lines: &mut Lines<Take<BufReader<OwnedReadHalf>>>,
     children: &mut Signals,
-) -> io::Result<bool> {
+) -> io::Result<Over> {
     let mut sound_until = Instant::now() + Duration::from_millis(job.alive_ms);
     let mut grace_until: Option<Instant> = None;
     loop {
@@ -95,7 +171,7 @@ async fn watch(
                 tree.reap()?;
                 // Asked to stop, the others may use the grace as well.
                 if tree.left == Left::None || (tree.status.is_some() && grace_until.is_none()) {
-                    return Ok(false);
+                    return Ok(Over::Ended);
                 }
             }
             line = lines.next_line() => match line {
@@ -106,12 +182,13 @@ async fn watch(
                         grace_until = Some(Instant::now() + Duration::from_millis(job.kill_grace_ms));
                     }
                     Some(Word::Stop) => {}
-                    Some(Word::Kill) => return Ok(false),
-                    None => return Ok(false),
+                    Some(Word::Kill | Word::Done) | None => return Ok(Over::Ended),
                 },
-                Ok(None) | Err(_) => return Ok(false),
+                Ok(None) | Err(_) => return Ok(Over::Deserted),
             },
-            () = sleep_until(end) => return Ok(Instant::now() >= sound_until),
+            () = sleep_until(end) => {
+                return Ok(if Instant::now() >= sound_until { Over::Lapsed } else { Over::Ended });
+            }
         }
     }
 }

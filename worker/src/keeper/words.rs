@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use vp_nats::presence::Testament;
 
 /// The longest line: a job with its environment.
 pub(crate) const MAX_LINE: u64 = 8 * 1024 * 1024;
@@ -25,6 +26,11 @@ pub(crate) struct Job {
     pub(crate) kill_grace_ms: u64,
     /// Milliseconds the lease is good for, as [`Word::Alive`].
     pub(crate) alive_ms: u64,
+    /// The worker's process.
+    pub(crate) worker_pid: i32,
+    /// What to do for the worker when its process has died.
+    #[serde(default)]
+    pub(crate) testament: Option<Testament>,
 }
 
 /// Every later line to a keeper.
@@ -36,6 +42,8 @@ pub(crate) enum Word {
     Stop,
     /// KILL to the tree.
     Kill,
+    /// The attempt is concluded: nothing is left to do.
+    Done,
 }
 
 impl Word {
@@ -45,6 +53,7 @@ impl Word {
             Self::Alive(left) => format!("alive {}\n", left.as_millis()),
             Self::Stop => "stop\n".into(),
             Self::Kill => "kill\n".into(),
+            Self::Done => "done\n".into(),
         }
     }
 
@@ -54,6 +63,7 @@ impl Word {
             Some(("alive", ms)) => Some(Self::Alive(Duration::from_millis(ms.parse().ok()?))),
             None if line.trim_end() == "stop" => Some(Self::Stop),
             None if line.trim_end() == "kill" => Some(Self::Kill),
+            None if line.trim_end() == "done" => Some(Self::Done),
             _ => None,
         }
     }
@@ -94,7 +104,7 @@ mod tests {
 
     #[test]
     fn words_are_read_back() {
-        for word in [Word::Alive(Duration::from_millis(24_999)), Word::Stop, Word::Kill] {
+        for word in [Word::Alive(Duration::from_millis(24_999)), Word::Stop, Word::Kill, Word::Done] {
             assert_eq!(Word::parse(&word.line()), Some(word));
         }
         for bad in ["", "alive", "alive x", "alive -1", "stop now", "Kill"] {
