@@ -110,8 +110,8 @@ pub async fn ledger_missions(conn: &Connection) -> Result<Vec<MissionView>, Stri
 }
 
 /// Compares the ledger with one made anew, as `vp ledger rebuild --check` does.
-pub async fn rebuilt(conn: &Connection, ledger: &Path, lanes: &Lanes) -> Rebuilt {
-    match vp_bridge::rebuild::rebuild(conn, ledger.to_str().unwrap(), lanes, true).await {
+pub async fn rebuilt(conn: &Connection, ledger: &str, lanes: &Lanes) -> Rebuilt {
+    match vp_bridge::rebuild::rebuild(conn, ledger, lanes, true).await {
         Ok(report) => Rebuilt {
             tables: report.tables.len(),
             differences: report

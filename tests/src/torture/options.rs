@@ -1,6 +1,7 @@
 //! The command line of the torture program.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -31,6 +32,9 @@ pub struct Options {
     /// How many nats-servers: 1, or 3 with streams of three replicas
     #[arg(long, default_value_t = 1, value_parser = one_or_three)]
     pub cluster: usize,
+    /// How many bridges; more than one only where a second one stands by instead of giving up
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub bridges: u8,
     /// How long the world may take to settle after the faults, in seconds
     #[arg(long, default_value_t = 150)]
     pub settle_seconds: u64,
@@ -102,6 +106,9 @@ impl Options {
         );
         if self.cluster > 1 {
             command.push_str(" --cluster 3");
+        }
+        if self.bridges > 1 {
+            let _ = write!(command, " --bridges {}", self.bridges);
         }
         if let (LedgerKind::Postgres, Some(_)) = (self.ledger, &self.ledger_url) {
             command.push_str(" --ledger postgres --ledger-url ...");

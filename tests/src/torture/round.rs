@@ -69,7 +69,7 @@ pub async fn run(options: &Options, dir: &Path, say: impl Fn(&str)) -> Report {
     say(&format!("settled after {:.1} s; ledger and sessions catch up", settled.as_secs_f64()));
     catch_up(&conn, &mut log, &screen).await;
     let ledger = tried("read the ledger", async || gather::ledger_missions(&conn).await).await;
-    let rebuilt = gather::rebuilt(&conn, &stage.ledger(), &stage.lanes).await;
+    let rebuilt = gather::rebuilt(&conn, &stage.ledger, &stage.lanes).await;
     stop_reading.cancel();
     while readers.join_next().await.is_some() {}
     let deaths = stage.journal.deaths();

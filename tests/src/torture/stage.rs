@@ -19,8 +19,6 @@ use crate::proxy::Proxy;
 
 /// How many workers there are; each serves both lanes.
 pub const WORKERS: usize = 3;
-/// How many bridges. A second one on the same ledger is refused today; the seam for a standby is this number.
-pub const BRIDGES: usize = 1;
 
 /// What one process speaks to the brokers through: a proxy for each of them.
 #[derive(Debug)]
@@ -66,6 +64,8 @@ pub struct Stage {
     pub dir: PathBuf,
     /// The lanes.
     pub lanes: Lanes,
+    /// The ledger, as `bridge.ledger` names it.
+    pub ledger: String,
     /// The nats-servers.
     pub brokers: Arc<Mutex<Brokers>>,
     /// Their addresses, past all links.
@@ -90,8 +90,10 @@ impl Stage {
         std::fs::create_dir_all(dir.join("logs")).unwrap();
         write_script(&script);
         let lanes = lanes(&script, &effects);
+        let file = dir.join("ledger.sqlite").to_str().unwrap().to_owned();
+        let ledger = options.ledger_url.clone().unwrap_or(file);
         let config = dir.join("vp.toml");
-        std::fs::write(&config, config_text(dir, &lanes)).unwrap();
+        std::fs::write(&config, config_text(dir, &lanes, &ledger)).unwrap();
         let brokers = Brokers::start(dir, options.cluster).await;
         let (url, ports) = (brokers.url(), brokers.ports());
         prepare(&connect_directly(&url, "torture-admin").await, options.cluster, &lanes).await;
@@ -105,7 +107,7 @@ impl Stage {
         };
         let mut links = Vec::new();
         let mut bridges = Vec::new();
-        for nth in 1..=BRIDGES {
+        for nth in 1..=options.bridges {
             let link = Link::start(&format!("b{nth}"), &ports).await;
             let crash_at = (mid_migration && nth == 1).then(|| "mid_migration".to_owned());
             bridges.push(start(&link.name, &link.url(), &["bridge"], Life { crash_at, clock_ms: 0 }));
@@ -122,6 +124,7 @@ impl Stage {
         Self {
             dir: dir.to_owned(),
             lanes,
+            ledger,
             brokers: Arc::new(Mutex::new(brokers)),
             url,
             workers,
@@ -135,11 +138,6 @@ impl Stage {
     /// A connection past all links.
     pub async fn connect(&self, name: &str) -> Connection {
         connect_directly(&self.url, name).await
-    }
-
-    /// The ledger's file.
-    pub fn ledger(&self) -> PathBuf {
-        self.dir.join("ledger.sqlite")
     }
 
     /// Ends all faults: servers run, links pass, processes live without a fault.
@@ -183,22 +181,20 @@ async fn prepare(conn: &Connection, replicas: usize, lanes: &Lanes) {
     }
 }
 
-fn config_text(dir: &Path, lanes: &Lanes) -> String {
+fn config_text(dir: &Path, lanes: &Lanes, ledger: &str) -> String {
     let mut table = toml::Table::new();
     for (vp_id, lane) in lanes {
         table.insert(vp_id.to_string(), toml::Value::try_from(lane).unwrap());
     }
     debug_assert!(table.contains_key(CODER) && table.contains_key(GENERAL), "no built-in lane is left over");
-    let root: toml::Table = [
-        ("data_dir".to_owned(), toml::Value::from(dir.to_str().unwrap())),
-        ("log".to_owned(), toml::Value::Table([("format".to_owned(), "text".into())].into_iter().collect())),
-        (
-            "worker".to_owned(),
-            toml::Value::Table([("drain_seconds".to_owned(), 5.into())].into_iter().collect()),
-        ),
+    let section =
+        |key: &str, value: toml::Value| toml::Value::Table(toml::Table::from_iter([(key.to_owned(), value)]));
+    let root = toml::Table::from_iter([
+        ("data_dir".to_owned(), dir.to_str().unwrap().into()),
+        ("log".to_owned(), section("format", "text".into())),
+        ("worker".to_owned(), section("drain_seconds", 5.into())),
+        ("bridge".to_owned(), section("ledger", ledger.into())),
         ("lanes".to_owned(), toml::Value::Table(table)),
-    ]
-    .into_iter()
-    .collect();
+    ]);
     toml::to_string(&root).unwrap()
 }
