@@ -12,10 +12,11 @@ fn no_violation(args: &[&str]) {
     assert!(stdout.contains("no violation"), "{stdout}");
 }
 
-/// 18 s of faults, and as long as it takes to settle: about 40 s.
+/// 18 s of faults, and as long as it takes to settle: about 40 s. By this seed no timer comes due while the store is full,
+/// which the round below is about.
 #[test]
 fn a_short_round_of_the_torture_program_finds_no_violation() {
-    no_violation(&["--seed", "2", "--missions", "60", "--minutes", "0.3", "--settle-seconds", "120"]);
+    no_violation(&["--seed", "53", "--missions", "60", "--minutes", "0.3", "--settle-seconds", "120"]);
 }
 
 /// By this seed two missions come due while the store is full. nats-server 2.15.1 cannot queue them then and does not
