@@ -6,7 +6,7 @@ SERVER = VP_NATS_SERVER="$$(./nats/setup.sh 2>/dev/null)"
 POSTGRES = VP_POSTGRES_BIN="$$(./bridge/setup.sh 2>/dev/null)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build demo test fmt lint bench clean-tools
+.PHONY: help setup setup-tests build demo test torture fmt lint bench clean-tools
 
 help: ## show this list
 	@echo 'vp: a mission queue over NATS JetStream'
@@ -39,6 +39,13 @@ test: setup-tests ## run all tests against a real nats-server and a real Postgre
 		echo '$(CARGO) test --workspace (cargo-nextest would be faster)' && \
 		$(CARGO) test --locked --workspace; \
 	fi
+
+# What to torture with: `make torture TORTURE="--seed 7 --minutes 30 --missions 5000"`, or --cluster 3.
+TORTURE ?= --minutes 2 --missions 500
+
+torture: setup ## break everything for two minutes and prove what is left (about 4 minutes)
+	@$(SERVER) && export VP_NATS_SERVER && \
+	exec $(CARGO) run --release --locked -p vp-tests --bin torture -- $(TORTURE)
 
 fmt: ## format the code
 	$(CARGO) fmt

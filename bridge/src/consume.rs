@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use vp_nats::connect::Connection;
+use vp_nats::crash;
 use vp_nats::reader::{Reader, ReaderError, Record, Start, StreamIdentity, identity};
 use vp_nats::retry::Delays;
 use vp_nats::topology::MISSIONS;
@@ -194,6 +195,7 @@ impl Projector {
         if self.ledger.commit(changes, &mut self.texts).await? == Committed::Lost {
             return Ok(None);
         }
+        crash::point("after_commit");
         self.stored += 1;
         if notices > 0 {
             self.wake.notify_one();

@@ -182,6 +182,8 @@ pub async fn start_worker(
     let lanes = lanes.map(|(vp_id, lane)| (vp_id.clone(), lane.clone())).collect();
     let mut config = WorkerConfig::new(worker_id, link::host(), settings.workspace_root(), lanes, keeper()?);
     config.drain_timeout = settings.worker.drain();
+    // Where its credentials do not allow that, the server refuses and the worker says so.
+    config.may_create_consumers = true;
     Worker::start(conn, config).await.map_err(|error| Failed::from_error(Exit::Failure, &error))
 }
 

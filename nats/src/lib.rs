@@ -7,13 +7,15 @@
 //! - [`reader`]: ordered reading from a place. [`notices`], [`progress`]: the other two streams.
 //! - [`presence`]: who is alive, and the proof that one is not. [`service`]: request and reply.
 //! - [`health`]: what the server tells of itself.
-//! - [`retry`], [`clock`]: delays and time for who acts. [`raw`]: plain JetStream, to be measured against.
+//! - [`retry`], [`clock`]: delays and time for who acts. [`crash`]: where a test can make a process die.
+//! - [`raw`]: plain JetStream, to be measured against.
 
 mod ack;
 mod api;
 pub mod clock;
 pub mod connect;
 pub mod context;
+pub mod crash;
 pub mod delivery;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;

@@ -5,6 +5,7 @@
 //! - [`lanes`]: lane profiles whose executor is a shell script.
 //! - [`process`]: the real `vp` binary as processes of its own, for `kill -9`.
 //! - [`proxy`]: a TCP link that can be cut, frozen and restored.
+//! - [`torture`]: the torture program, which breaks everything and proves what is left.
 //! - [`until`](mod@until): waiting for a fact, with a deadline, never for a time.
 
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, clippy::expect_used)]
@@ -12,6 +13,7 @@
 pub mod lanes;
 pub mod process;
 pub mod proxy;
+pub mod torture;
 pub mod until;
 pub mod world;
 

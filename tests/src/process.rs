@@ -204,7 +204,7 @@ pub fn vp_binary() -> PathBuf {
 }
 
 /// A binary of this build: what cargo says, else what lies beside the directory of the tests' executables.
-pub(crate) fn binary_beside_tests(name: &str, advice: &str) -> PathBuf {
+pub fn binary_beside_tests(name: &str, advice: &str) -> PathBuf {
     if let Some(told) = std::env::var_os(format!("CARGO_BIN_EXE_{name}")) {
         return told.into();
     }

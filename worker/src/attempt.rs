@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vp_nats::clock;
+use vp_nats::crash;
 use vp_nats::delivery::Delivery;
 use vp_nats::retry::delay_after;
 use vp_shared::artifact::MissionResult;
@@ -36,6 +37,7 @@ pub(crate) async fn run(mut own: Owned<'_>, delivery: Delivery, mut slot: Slot) 
         Executed::Stopped(_) => return leave(&own, delivery),
     };
     own.hold.executor_ended();
+    crash::point("after_executor_end");
     match finish(&mut own, &attempted).await {
         Ok(Next::Conclude) => {}
         Ok(Next::Retry { delay }) => {
@@ -48,6 +50,7 @@ pub(crate) async fn run(mut own: Owned<'_>, delivery: Delivery, mut slot: Slot) 
         }
     }
     slot.executor_ended();
+    crash::point("after_outcome");
     conclude(own, &attempted, delivery).await;
     attempted.release_keeper().await;
 }
@@ -161,6 +164,7 @@ async fn conclude(mut own: Owned<'_>, attempted: &Attempted, delivery: Delivery)
     if let Err(Fenced) = own.write(command).await {
         return leave(&own, delivery);
     }
+    crash::point("after_terminal");
     let Owned { mission, hold, .. } = own;
     drop(hold);
     tracing::debug!(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use vp_nats::clock;
+use vp_nats::crash;
 use vp_nats::delivery::{Delivery, SettleError};
 use vp_nats::mission_log::AppendError;
 use vp_nats::presence;
@@ -58,6 +59,7 @@ pub(crate) async fn deliver(lane: &Lane, delivery: Delivery, slot: Slot) {
     match (settle, mission, hold) {
         (Settle::Run(attempt), Some(mission), Some(hold)) => {
             hold.claimed(attempt);
+            crash::point("after_claim");
             attempt::run(Owned { lane, mission, hold }, delivery, slot).await;
         }
         (Settle::Finalize, Some(mission), Some(hold)) => {

@@ -18,6 +18,9 @@ pub const NO_COLOR: &str = "NO_COLOR";
 /// The nats-server binary to manage; read where a server is started, below the key `server.binary`.
 pub const VP_NATS_SERVER: &str = vp_nats::server::BINARY_ENV;
 
+/// Where a test makes this process die; never set in earnest.
+pub const VP_CRASH_AT: &str = vp_nats::crash::ENV;
+
 /// Where a user's configuration is: `$XDG_CONFIG_HOME/vp/vp.toml`.
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// Where a user's state is: `$XDG_STATE_HOME/vp` is the default `data_dir`.
@@ -69,7 +72,7 @@ pub fn variable_of(key: &str) -> String {
 
 /// True for a variable that starts with `VP_` and is no setting, by intent.
 pub fn is_ours_but_no_setting(name: &str) -> bool {
-    [VP_CONFIG, VP_LOG, VP_NATS_SERVER].contains(&name)
+    [VP_CONFIG, VP_LOG, VP_NATS_SERVER, VP_CRASH_AT].contains(&name)
         || EXECUTOR.contains(&name)
         || name.starts_with(CONSTRAINT_PREFIX)
         || name.starts_with(TEST_PREFIX)

@@ -272,6 +272,9 @@ fn deliver(
     }
 }
 
+/// How soon an early retry is handed out again at least, when the clocks do not agree on how early it is.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 fn claim(mission: &Mission, claimant: &Claimant, policy: &RetryPolicy, now: UtcTime) -> Vec<Effect> {
     if now >= mission.spec.deadline {
         return vec![append(mission, failed(deadline_passed(mission), mission)), Effect::Ack];
@@ -279,7 +282,9 @@ fn claim(mission: &Mission, claimant: &Claimant, policy: &RetryPolicy, now: UtcT
     if let Some(retry_at) = mission.retry_at
         && now < retry_at
     {
-        return vec![Effect::Nak { delay: retry_at.since(now) }];
+        // By a clock that is behind, the rest would be longer than anybody meant to wait: the next may know better.
+        let meant = retry_at.since(mission.updated_at).max(LOOK_AGAIN);
+        return vec![Effect::Nak { delay: retry_at.since(now).min(meant) }];
     }
     let limit = mission.spec.max_attempts.unwrap_or(policy.max_attempts);
     if mission.counted_attempts() >= limit {

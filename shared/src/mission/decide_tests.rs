@@ -211,6 +211,13 @@ fn a_passed_deadline_ends_a_waiting_mission() {
 }
 
 #[test]
+fn a_worker_whose_clock_is_behind_holds_a_retry_back_no_longer_than_was_meant() {
+    let hour_ago = UtcTime::from_micros(at(0).as_micros() - 3_600_000_000);
+    let effects = deliver_to(&mission(Status::Retrying), 10, "b", Liveness::Unknown, hour_ago);
+    assert_eq!(effects, [Effect::Nak { delay: Duration::from_secs(50) }]);
+}
+
+#[test]
 fn an_early_retry_is_handed_back_with_the_rest_of_its_delay() {
     let effects = deliver_to(&mission(Status::Retrying), 10, "b", Liveness::Unknown, at(20));
     assert_eq!(effects, [Effect::Nak { delay: Duration::from_secs(30) }]);

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use vp_nats::topology::{MISSIONS, queue_consumer};
 use vp_shared::api::AttemptStatus;
 use vp_shared::mission::Status;
-use vp_tests::lanes::{CODER, DELIVERS, ENDLESS, Runs, shell_lane};
+use vp_shared::tier::Tier;
+use vp_tests::lanes::{CODER, DELIVERS, ENDLESS, Runs, lane_id, shell_lane};
 use vp_tests::process::{Installation, Process, is_alive};
 use vp_tests::until::until_true;
 use vp_tests::world::{SESSION, World};
@@ -178,6 +180,21 @@ async fn a_bridge_killed_again_and_again_tells_each_thing_once() {
     let different: BTreeSet<_> = notices.iter().map(|notice| &notice.notice_id).collect();
     assert_eq!((notices.len(), different.len()), (3 * missions.len(), 3 * missions.len()));
     world.assert_ledger_equals_log().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_that_somebody_deleted_are_made_again_by_the_workers_that_miss_them() {
+    let runs = Runs::default();
+    let world = World::builder().lane(CODER, shell_lane(&runs.script(DELIVERS))).start().await;
+    let vp = Installation::of(&world);
+    let _worker = worker(&vp, "w1").await;
+    let stream = world.conn().jetstream().get_stream(MISSIONS).await.unwrap();
+    for tier in Tier::ALL {
+        stream.delete_consumer(&queue_consumer(&lane_id(CODER), tier)).await.unwrap();
+    }
+    let mission = world.dispatch(CODER, json!({})).await;
+    assert_eq!(world.wait(&mission).await.status, Status::Completed);
+    assert_eq!(runs.all().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,4 +8,5 @@ mod doctor;
 mod poison;
 mod readme;
 mod standby;
+mod torture;
 mod up;

@@ -42,6 +42,7 @@ impl MigrationTrait for Migration {
         if manager.get_database_backend() == DbBackend::Postgres {
             manager.get_connection().execute_unprepared(AS_IN_A_FILE).await?;
         }
+        vp_nats::crash::point("mid_migration");
         for index in indexes() {
             manager.create_index(index).await?;
         }
