@@ -97,7 +97,7 @@ pub async fn send_by_ids(conn: &Connection, notices: &[Outgoing]) -> Sent {
 }
 
 async fn send_if(conn: &Connection, notices: &[Outgoing], after: Option<u64>) -> Sent {
-    let began = Instant::now();
+    let (began, link) = (Instant::now(), conn.state().borrow().generation);
     let mut done = Sent { confirmed: 0, last: after.unwrap_or(0) };
     let mut unconfirmed = FuturesOrdered::new();
     let (mut refused, mut unsent) = (None, None);
@@ -114,7 +114,7 @@ async fn send_if(conn: &Connection, notices: &[Outgoing], after: Option<u64>) ->
             break;
         }
         // Each is on its way before the next one.
-        match send_one(conn, notice, expected).await {
+        match send_one(conn, link, notice, expected).await {
             Ok(confirmation) => unconfirmed.push_back(confirmation),
             Err(error) => {
                 unsent = Some(error);
@@ -151,9 +151,11 @@ impl Sent {
     }
 }
 
-/// Sends one and returns what waits for its confirmation.
+/// Sends one and returns what waits for its confirmation, which does not come any more when the `link` it went by is no
+/// more.
 async fn send_one(
     conn: &Connection,
+    link: u64,
     notice: &Outgoing,
     condition: Option<(HeaderName, String)>,
 ) -> Result<impl Future<Output = Result<u64, String>> + Send + use<>, String> {
@@ -167,8 +169,14 @@ async fn send_one(
     let late = |_| format!("no answer within {} s", SEND_PATIENCE.as_secs());
     // The client's own patience does not cover the wait for a place in its queue.
     let sent = timeout(SEND_PATIENCE, sending).await.map_err(late)?.map_err(|error| error.to_string())?;
+    let mut state = conn.state();
     Ok(async move {
-        let confirmed = timeout(SEND_PATIENCE, sent.into_future()).await.map_err(late)?;
+        let lost = state.wait_for(|state| state.generation > link || state.closed);
+        let confirmed = tokio::select! {
+            biased;
+            confirmed = timeout(SEND_PATIENCE, sent.into_future()) => confirmed.map_err(late)?,
+            _ = lost => return Err("the connection was lost".to_owned()),
+        };
         confirmed.map(|ack| ack.sequence).map_err(|error| error.to_string())
     })
 }

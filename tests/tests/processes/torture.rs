@@ -22,7 +22,6 @@ fn a_short_round_of_the_torture_program_finds_no_violation() {
 /// By this seed two missions come due while the store is full. nats-server 2.15.1 cannot queue them then and does not
 /// try again before its next start, though their timers are still there. About 90 s.
 #[test]
-#[ignore = "needs the reconciler, which queues what is overdue: remove this line with it"]
 fn missions_whose_time_comes_while_the_store_is_full_are_queued_all_the_same() {
     no_violation(&["--seed", "195", "--missions", "60", "--minutes", "0.5", "--faults", "disk"]);
 }
