@@ -43,8 +43,8 @@ test: setup-tests ## run all tests against a real nats-server and a real Postgre
 # What to torture with: `make torture TORTURE="--seed 7 --minutes 30 --missions 5000"`, or --cluster 3.
 TORTURE ?= --minutes 2 --missions 500
 
-torture: setup ## break everything for two minutes and prove what is left (about 4 minutes)
-	@$(SERVER) && export VP_NATS_SERVER && \
+torture: setup-tests ## break everything for two minutes and prove what is left (about 4 minutes)
+	@$(SERVER) && export VP_NATS_SERVER && $(POSTGRES) && export VP_POSTGRES_BIN && \
 	exec $(CARGO) run --release --locked -p vp-tests --bin torture -- $(TORTURE)
 
 fmt: ## format the code

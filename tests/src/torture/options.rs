@@ -26,14 +26,14 @@ pub struct Options {
     /// Where the ledger is
     #[arg(long, value_enum, default_value = "sqlite")]
     pub ledger: LedgerKind,
-    /// The PostgreSQL database of `--ledger postgres`
+    /// An empty PostgreSQL database for `--ledger postgres`; without it, a server is started for the round
     #[arg(long, value_name = "URL")]
     pub ledger_url: Option<String>,
     /// How many nats-servers: 1, or 3 with streams of three replicas
     #[arg(long, default_value_t = 1, value_parser = one_or_three)]
     pub cluster: usize,
-    /// How many bridges; more than one only where a second one stands by instead of giving up
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    /// How many bridges: one works, the others stand by
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=3))]
     pub bridges: u8,
     /// How long the world may take to settle after the faults, in seconds
     #[arg(long, default_value_t = 150)]
@@ -69,8 +69,18 @@ pub enum FaultArg {
 pub enum LedgerKind {
     /// A file.
     Sqlite,
-    /// A server, named by `--ledger-url`.
+    /// A server of the round's own, or the one that `--ledger-url` names.
     Postgres,
+}
+
+impl LedgerKind {
+    /// As the bridge's harness names it.
+    pub fn of_harness(self) -> vp_bridge::harness::LedgerKind {
+        match self {
+            Self::Sqlite => vp_bridge::harness::LedgerKind::Sqlite,
+            Self::Postgres => vp_bridge::harness::LedgerKind::Postgres,
+        }
+    }
 }
 
 impl Options {
@@ -107,11 +117,14 @@ impl Options {
         if self.cluster > 1 {
             command.push_str(" --cluster 3");
         }
-        if self.bridges > 1 {
+        if self.bridges != 2 {
             let _ = write!(command, " --bridges {}", self.bridges);
         }
-        if let (LedgerKind::Postgres, Some(_)) = (self.ledger, &self.ledger_url) {
-            command.push_str(" --ledger postgres --ledger-url ...");
+        if self.ledger == LedgerKind::Postgres {
+            command.push_str(" --ledger postgres");
+        }
+        if self.ledger_url.is_some() {
+            command.push_str(" --ledger-url ...");
         }
         command
     }
@@ -122,15 +135,10 @@ impl Options {
     /// What it is, and what can be done instead.
     pub fn check(&self) -> Result<(), String> {
         match (self.ledger, &self.ledger_url) {
-            (LedgerKind::Postgres, _) => {
-                Err("this build keeps the ledger in SQLite only: `--ledger postgres` \
-                 waits for a bridge that speaks PostgreSQL; leave it out"
-                    .to_owned())
-            }
             (LedgerKind::Sqlite, Some(_)) => {
                 Err("`--ledger-url` is for `--ledger postgres`; SQLite has a file of its own here".to_owned())
             }
-            (LedgerKind::Sqlite, None) => Ok(()),
+            (LedgerKind::Postgres, _) | (LedgerKind::Sqlite, None) => Ok(()),
         }
     }
 }
@@ -177,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_this_build_cannot_do_is_refused() {
-        assert!(options(&["--ledger", "postgres"]).check().unwrap_err().contains("SQLite"));
+        assert!(options(&["--ledger", "postgres"]).check().is_ok());
         assert!(options(&["--ledger-url", "postgres://x"]).check().is_err());
         assert!(options(&[]).check().is_ok());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant, sleep};
+use vp_bridge::harness::LedgerPlace;
 use vp_nats::connect::Connection;
 use vp_nats::topology::{self, TopologyConfig};
 use vp_shared::lane::Lanes;
@@ -80,6 +81,8 @@ pub struct Stage {
     pub links: Vec<Arc<Link>>,
     /// What happened.
     pub journal: Journal,
+    /// The database's server, if it is the round's own.
+    _place: Option<LedgerPlace>,
 }
 
 impl Stage {
@@ -90,8 +93,14 @@ impl Stage {
         std::fs::create_dir_all(dir.join("logs")).unwrap();
         write_script(&script);
         let lanes = lanes(&script, &effects);
-        let file = dir.join("ledger.sqlite").to_str().unwrap().to_owned();
-        let ledger = options.ledger_url.clone().unwrap_or(file);
+        let (place, ledger) = match &options.ledger_url {
+            Some(url) => (None, url.clone()),
+            None => {
+                let place = LedgerPlace::new(options.ledger.of_harness(), &dir.join("ledger.sqlite")).await;
+                let location = place.location.clone();
+                (Some(place), location)
+            }
+        };
         let config = dir.join("vp.toml");
         std::fs::write(&config, config_text(dir, &lanes, &ledger)).unwrap();
         let brokers = Brokers::start(dir, options.cluster).await;
@@ -132,6 +141,7 @@ impl Stage {
             dispatcher,
             links,
             journal,
+            _place: place,
         }
     }
 
