@@ -70,10 +70,10 @@ fn only_the_nats_crate_can_publish_at_all() {
     let strangers: Vec<_> =
         holders(&["async_nats::"]).into_iter().filter(|name| !name.starts_with("nats/src/")).collect();
     assert_eq!(strangers, Vec::<String>::new());
-    // Through it, others reach the client; they may not.
+    // Through it, others reach the client; they may not. What breaks things in tests may.
     let reached: Vec<_> = holders(&[".client()", ".jetstream()"])
         .into_iter()
-        .filter(|name| !name.starts_with("nats/src/"))
+        .filter(|name| !name.starts_with("nats/src/") && !name.starts_with("tests/src/"))
         .collect();
     assert_eq!(reached, Vec::<String>::new());
 }

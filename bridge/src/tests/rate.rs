@@ -46,14 +46,11 @@ fn busy_lane() -> Vec<Event> {
     events
 }
 
-async fn the_rate_of_projection_is_above_its_floor(kind: LedgerKind) {
+async fn a_busy_log_is_projected_whole_and_its_rate_is_printed(kind: LedgerKind) {
     let events = busy_lane();
     let records: Vec<_> = events.iter().zip(1..).map(|(event, seq)| record(seq, event)).collect();
     let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
     let mut bench = Bench::new(kind).await;
-    if std::env::var_os("RATE_SETUP_ONLY").is_some() {
-        return;
-    }
     let began = Instant::now();
     for chunk in records.chunks(BATCH) {
         bench.project(chunk.to_vec()).await;
@@ -62,9 +59,6 @@ async fn the_rate_of_projection_is_above_its_floor(kind: LedgerKind) {
     let (total, mean) = (records.len(), bytes / records.len());
     eprintln!("{total} events of {mean} bytes, {MISSIONS} missions: {rate:.0} events/s");
     assert_eq!(bench.ledger.counts().await.unwrap()["completed"], MISSIONS as u64);
-    // Far below what it is, so that only a mistake of design, not a busy machine, is told.
-    let floor = if cfg!(debug_assertions) { 300.0 } else { 3_000.0 };
-    assert!(rate > floor, "{rate:.0} events/s");
 }
 
-on_both_ledgers!(the_rate_of_projection_is_above_its_floor,);
+on_both_ledgers!(a_busy_log_is_projected_whole_and_its_rate_is_printed,);

@@ -170,8 +170,19 @@ impl World {
         }
     }
 
+    /// How the ledger stands; while its database is away for a moment the bridge says so, and is asked again.
     pub async fn status(&self) -> LedgerStatus {
-        self.ask::<_, LedgerStatus>(LedgerQuestion::Status, &serde_json::json!({})).await.0.unwrap()
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.ask::<_, LedgerStatus>(LedgerQuestion::Status, &serde_json::json!({})).await;
+            match answer.0 {
+                Ok(status) => return status,
+                Err(error) if error.retryable && Instant::now() < deadline => {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
     }
 
     /// Asks the ledger; a bridge that connects again after an outage is not there for a moment.
