@@ -122,8 +122,11 @@ pub async fn rebuild(
     } else {
         replace(conn, &location, &scratch, &stream, &names).await
     };
-    scratch.remove().await?;
-    report
+    let removed = scratch.remove().await;
+    // What went wrong first is told first.
+    let report = report?;
+    removed?;
+    Ok(report)
 }
 
 async fn check_against(
