@@ -102,6 +102,7 @@ struct Report {
     dispatch_per_s: DispatchRates,
     end_to_end_per_s: Figure,
     raw_ceiling_per_s: Figure,
+    mission_messages_per_s: Figure,
     dispatch_to_start_ms: Quantiles,
     terminal_to_notice_ms: Quantiles,
     wait_return_ms: Quantiles,
@@ -134,9 +135,11 @@ async fn measure(world: &World, args: &Bench) -> Result<Report, Failed> {
     let mut in_flight = Vec::new();
     let mut end_to_end = Vec::new();
     let mut raw = Vec::new();
+    let mut messages = Vec::new();
     for round in 1..=args.rounds {
         say(format!("round {round} of {}: throughput", args.rounds));
         raw.push(throughput::raw_ceiling(world, args.missions).await?);
+        messages.push(throughput::mission_messages(world, args.missions).await?);
         sequential.push(throughput::dispatch(world, args.missions / 5 + 1, 1).await?);
         in_flight.push(throughput::dispatch(world, args.missions, 64).await?);
         end_to_end.push(throughput::end_to_end(world, args.missions).await?);
@@ -161,6 +164,7 @@ async fn measure(world: &World, args: &Bench) -> Result<Report, Failed> {
         },
         end_to_end_per_s: Figure::of(end_to_end),
         raw_ceiling_per_s: Figure::of(raw),
+        mission_messages_per_s: Figure::of(messages),
         dispatch_to_start_ms: Quantiles::of(&starts),
         terminal_to_notice_ms: Quantiles::of(&notices),
         wait_return_ms: Quantiles::of(&waits),
@@ -181,6 +185,7 @@ fn print(report: &Report, format: Format) -> Result<(), Failed> {
     };
     let mut rows = vec![
         row("raw ceiling, jobs/s (store, deliver, ack)", report.raw_ceiling_per_s, 0),
+        row("a mission's messages and nothing else, missions/s", report.mission_messages_per_s, 0),
         row("dispatch, sequential, /s", report.dispatch_per_s.sequential, 0),
         row("dispatch, 64 in flight, /s", report.dispatch_per_s.in_flight_64, 0),
         row("end to end, missions/s (ledger and notice included)", report.end_to_end_per_s, 0),

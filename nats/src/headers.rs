@@ -21,9 +21,14 @@ pub(crate) const KV_OPERATION: HeaderName = HeaderName::from_static("KV-Operatio
 pub(crate) fn expecting(event: &Event, expected: u64) -> HeaderMap {
     let filter = MissionFilter::new(&event.vp_id, &event.mission_id);
     let mut headers = traced(event);
-    headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
-    headers.insert(EXPECTED_SUBJECT, filter.as_str());
+    expect(&mut headers, filter.as_str(), expected);
     headers
+}
+
+/// Adds the expectation that what matches the filter ends with sequence `expected`.
+pub(crate) fn expect(headers: &mut HeaderMap, filter: &str, expected: u64) {
+    headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+    headers.insert(EXPECTED_SUBJECT, filter);
 }
 
 /// The trace context alone, for a message that follows an expecting one in an atomic batch.

@@ -1,4 +1,6 @@
-//! Plain JetStream without any of this project's rules: the ceiling that `vp bench` measures itself against.
+//! Plain JetStream without any of this project's rules: the ceilings that `vp bench` measures itself against.
+
+mod missions;
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +9,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self as futures_stream, TryStreamExt as _};
 
 use crate::connect::Connection;
+
+pub use missions::mission_messages;
 
 const STREAM: &str = "VP_BENCH_RAW";
 const SUBJECT: &str = "vp-bench.raw";

@@ -23,6 +23,14 @@ pub async fn raw_ceiling(world: &World, jobs: usize) -> Result<f64, Failed> {
     Ok(rate(jobs, took))
 }
 
+/// The messages of missions and nothing else, a second: four conditional events, a delivery, a notice.
+pub async fn mission_messages(world: &World, missions: usize) -> Result<f64, Failed> {
+    let took = raw::mission_messages(&world.conn, missions, 1024, DEADLINE).await.map_err(|why| {
+        Failed::new(Exit::Failure, format!("the messages of missions could not be measured: {why}"))
+    })?;
+    Ok(rate(missions, took))
+}
+
 /// Dispatches a second with so many calls in flight, then waits until all of them have ended and are told.
 pub async fn dispatch(world: &World, missions: usize, in_flight: usize) -> Result<f64, Failed> {
     let told = Told::open(world).await?;

@@ -88,9 +88,12 @@ impl World {
     }
 
     pub async fn stop(self) {
-        self.system.stop(Duration::from_secs(5)).await;
-        if let Err(error) = std::fs::remove_dir_all(&self.data_dir) {
-            crate::cli::say(format!("warning: could not remove {}: {error}", self.data_dir.display()));
+        let Self { system, conn, dispatcher, data_dir, .. } = self;
+        // Who is connected still would complain that the server goes away.
+        drop((conn, dispatcher));
+        system.stop(Duration::from_secs(5)).await;
+        if let Err(error) = std::fs::remove_dir_all(&data_dir) {
+            crate::cli::say(format!("warning: could not remove {}: {error}", data_dir.display()));
         }
     }
 }
