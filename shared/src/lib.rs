@@ -9,6 +9,7 @@
 //! - [`event`]: the envelope and the lifecycle events. [`failure`]: the classes that policy acts on.
 //! - [`artifact`]: what an attempt left behind, in four categories. [`notice`]: what a session is told.
 //! - [`lane`], [`retry`]: profiles and policies as validated values.
+//! - [`routing`]: what the user's own words ask for, and of which lane.
 //! - [`api`]: the six tools' inputs, outputs and error codes, and the ledger's questions and answers.
 
 pub mod api;
@@ -21,6 +22,7 @@ pub mod lane;
 pub mod mission;
 pub mod notice;
 pub mod retry;
+pub mod routing;
 pub mod text;
 pub mod tier;
 pub mod time;

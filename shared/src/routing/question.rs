@@ -1,0 +1,167 @@
+//! Questions in which a lane is named.
+
+use super::ControlAction;
+use super::clause::strip_soft;
+use super::frame::{Act, Around};
+use super::words::{self, LANE, QUOTE, has};
+
+const STATUS: Act = Act::Control(ControlAction::Status);
+const READ: Act = Act::Control(ControlAction::Read);
+
+/// What a question wants; nothing, when it is none, or one that is a request ("can you have CODIE ...").
+pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
+    let pre = strip_soft(&around.pre);
+    let (Some(first), second) = (pre.first().copied(), pre.get(1).copied().unwrap_or_default()) else {
+        return None;
+    };
+    if has(words::MODAL, first) {
+        return (pre.len() == 1).then(|| able(first, around));
+    }
+    if has(words::AUX, first) {
+        return about_a_fact(first, second, pre, around);
+    }
+    if has(words::WH, first) {
+        return open(first, second, pre, around);
+    }
+    let advice =
+        matches!(first, "should" | "shall" | "shouldn't") && (has(&["i", "we"], second) || pre.len() == 1);
+    if advice {
+        return Some(Act::Named("asks for advice"));
+    }
+    if first == "any" && (has(words::STATUS, second) || has(words::RESULTS, second)) {
+        return Some(if has(words::STATUS, second) { STATUS } else { READ });
+    }
+    None
+}
+
+fn says(words: &[&str], list: &[&str]) -> bool {
+    words.iter().any(|word| has(list, word))
+}
+
+/// "Could CODIE fix this?" is a request; "can CODIE fix bugs?" asks what it is able to do.
+fn able(modal: &str, around: &Around<'_>) -> Act {
+    let post = strip_soft(&around.post);
+    let verb = post.first().copied().unwrap_or_default();
+    let definite =
+        ["this", "that", "the", "my", "our", "me", "us", "it", "these", "those", "them", "please", QUOTE];
+    if modal.starts_with("wo") && modal != "would" && modal != "won't"
+        || matches!(verb, "be" | "have" | "finish" | "not")
+    {
+        let status = says(post, words::STATUS) || verb == "finish";
+        return if status { STATUS } else { Act::Named("asks about the lane") };
+    }
+    if matches!(modal, "will" | "won't") && says(post, &["done", "finish", "ready", "soon"]) {
+        return STATUS;
+    }
+    if says(&around.post, &definite) { Act::Delegate } else { Act::Named("asks what the lane is able to do") }
+}
+
+/// "Did CODIE finish?", "is the General VP busy?", "are there missions for CODIE?".
+fn about_a_fact(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<Act> {
+    let post = &around.post;
+    let behind = around.behind();
+    let imperative = matches!(first, "do" | "don't" | "have" | "am");
+    let subject = matches!(second, "you" | "we" | "i" | "they" | "u");
+    if first == "do" && second == "you" && pre.get(2) == Some(&"mind") {
+        return None;
+    }
+    if first == "have" && !subject {
+        let participle =
+            behind.ends_with("ed") || has(words::DONE_BY, behind) || matches!(behind, "been" | "had" | "got");
+        return (around.asks && pre.len() == 1 && participle).then_some(STATUS);
+    }
+    if imperative && !subject && !(first == "do" && pre.len() == 1) {
+        return None;
+    }
+    if first == "is" && second == "it" && says(pre, &["possible", "ok", "okay", "fine"]) {
+        return None;
+    }
+    if pre.len() == 1 {
+        let described = [
+            "a",
+            "an",
+            "able",
+            "good",
+            "better",
+            "capable",
+            "smart",
+            "called",
+            "named",
+            "real",
+            "human",
+            "like",
+            "supposed",
+            "allowed",
+            "worth",
+            "right",
+            "suitable",
+            "expensive",
+            "faster",
+            "cheaper",
+            "the",
+            "more",
+            "really",
+            "great",
+            "known",
+        ];
+        let described = matches!(first, "is" | "are" | "isn't" | "was" | "were")
+            && !around.possessive
+            && has(&described, behind);
+        let general = matches!(first, "does" | "do" | "doesn't")
+            && !says(post, words::STATUS)
+            && !says(post, words::WORK);
+        return Some(if described || general { Act::Named("asks about the lane") } else { STATUS });
+    }
+    let all: Vec<&str> = pre.iter().skip(1).chain(post.iter()).copied().collect();
+    let about = says(&all, words::STATUS)
+        || says(&all, words::WORK)
+        || matches!(first, "did" | "has" | "have") && subject;
+    Some(if about { STATUS } else { Act::Named("a question") })
+}
+
+/// "What is CODIE doing?", "what did CODIE find?", "who is CODIE?".
+fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<Act> {
+    let third = pre.get(2).copied().unwrap_or_default();
+    let suggestion = matches!(first, "why" | "how" | "what")
+        && (second == "not"
+            || second == "about"
+            || matches!(second, "don't" | "can't" | "couldn't" | "dont") && has(&["you", "we"], third)
+            || second == "if" && has(&["you", "we"], third));
+    if suggestion {
+        return (second == "about" && pre.len() == 2).then_some(Act::Named("asks about the lane"));
+    }
+    let after: Vec<&str> = pre.iter().skip(1).chain(around.post.iter()).copied().collect();
+    let instruction = second == "to"
+        || matches!(first, "how" | "when" | "why" | "where")
+            && matches!(second, "do" | "does" | "would" | "can" | "could" | "should" | "might")
+            && (has(&["i", "we", "you", "one", "people", "someone"], third)
+                || third.is_empty() && second != "can" && !around.post.is_empty());
+    let late = matches!(first, "when") && matches!(second, "will" | "is" | "can" | "does" | "did");
+    let failed = first == "why" && (!matches!(second, "is" | "use" | "do") || says(&after, words::STATUS));
+    if instruction && !late {
+        return Some(Act::Named("asks how to"));
+    }
+    let deed = matches!(first, "what" | "which" | "where" | "where's" | "what's");
+    let progressive = says(
+        &after,
+        &["doing", "working", "up", "happening", "status", "progress", "going", "state", "missions", "tasks"],
+    );
+    let owned =
+        (around.possessive || has(words::RESULTS, around.behind())) && says(&around.post, words::RESULTS);
+    let result = says(pre, words::RESULTS) || owned || first != "where" && says(&around.post, words::MADE);
+    let capable =
+        matches!(second, "can" | "could" | "should" | "would" | "does" | "do") && !says(&after, words::WORK);
+    if deed && result && !progressive && !capable {
+        return Some(READ);
+    }
+    let work = says(&after, words::WORK) && !capable;
+    let status = says(&after, words::STATUS)
+        || work
+        || late
+        || failed
+        || matches!(first, "where" | "where's" | "how's" | "hows");
+    let long =
+        first == "how" && matches!(second, "long" | "far" | "much" | "many" | "is" | "are" | "did" | "has");
+    let lane_first = !pre.contains(&LANE);
+    Some(if lane_first && (status || long && !capable) { STATUS } else { Act::Named("asks about the lane") })
+}
