@@ -6,6 +6,7 @@ mod lanes;
 mod ledger;
 mod notices;
 mod output;
+mod route;
 mod serve;
 mod tools;
 
@@ -106,6 +107,8 @@ enum Command {
     Notices(notices::Notices),
     /// Show the log of missions
     Events(events::Events),
+    /// Explain whether words delegate to a lane, ask about one, or neither
+    Route(route::RouteArgs),
     /// Show lanes, their queues and workers
     Lanes(lanes::LanesArgs),
     /// Look after the ledger
@@ -225,6 +228,7 @@ async fn run(command: Command, context: Context) -> Result<Exit, Failed> {
         Command::Artifacts(args) => tools::artifacts(&context, args).await,
         Command::Notices(args) => notices::run(&context, args).await,
         Command::Events(args) => events::run(&context, args).await,
+        Command::Route(args) => route::run(&context, args),
         Command::Lanes(args) => lanes::run(&context, args).await,
         Command::Ledger(command) => ledger::run(&context, command).await,
         Command::Doctor => doctor::run(&context).await,

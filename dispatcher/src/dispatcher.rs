@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vp_nats::connect::Connection;
 use vp_nats::mission_log::MissionLog;
-use vp_shared::api::{Answer, ToolError, ToolName, parse};
+use vp_shared::api::{Answer, RouteWords, ToolError, ToolName, parse};
+use vp_shared::routing::{Route, Router};
 
 use crate::config::{Caller, DispatcherConfig};
 use crate::lookups::Lookups;
@@ -23,6 +24,7 @@ struct Inner {
     log: MissionLog,
     config: DispatcherConfig,
     lookups: Lookups,
+    router: Router,
 }
 
 impl Dispatcher {
@@ -30,7 +32,8 @@ impl Dispatcher {
     pub fn new(conn: Connection, config: DispatcherConfig) -> Self {
         let log = MissionLog::new(&conn);
         let lookups = Lookups::new(&conn, config.lookup_timeout);
-        Self { inner: Arc::new(Inner { conn, log, config, lookups }) }
+        let router = Router::new(&config.lanes);
+        Self { inner: Arc::new(Inner { conn, log, config, lookups, router }) }
     }
 
     /// Runs a tool on a JSON input; the answer is JSON as every door gives it. Never panics on any input.
@@ -43,6 +46,16 @@ impl Dispatcher {
             ToolName::Cancel => answer(input, async |input| self.cancel(input, caller).await).await,
             ToolName::ReadArtifacts => answer(input, async |input| self.read_artifacts(input).await).await,
         }
+    }
+
+    /// Reads what the user's own words ask for. The input is [`RouteWords`] as JSON.
+    ///
+    /// # Errors
+    /// A `validation_error` that names the field.
+    pub fn route(&self, input: &[u8]) -> Result<Route, ToolError> {
+        let words: RouteWords = parse(input)?;
+        words.check()?;
+        Ok(self.inner.router.route(&words.text))
     }
 
     /// The connection it works over.

@@ -5,8 +5,9 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 use vp_shared::api::{
     CancelMission, Cancelled, DispatchMission, Dispatched, GetMission, ListMissions, MissionDetails,
-    MissionList, ReadResultArtifacts, ResultArtifacts, ToolError, ToolName, WaitMission, Waited,
+    MissionList, ReadResultArtifacts, ResultArtifacts, RouteWords, ToolError, ToolName, WaitMission, Waited,
 };
+use vp_shared::routing::Route;
 
 /// The schema of a tool's input.
 pub fn input_schema(tool: ToolName) -> Value {
@@ -30,6 +31,11 @@ pub fn output_schema(tool: ToolName) -> Value {
         ToolName::Cancel => output::<Cancelled>(),
         ToolName::ReadArtifacts => output::<ResultArtifacts>(),
     }
+}
+
+/// The schemas of the routing policy's question and answer.
+pub fn route_schemas() -> (Value, Value) {
+    (input::<RouteWords>(), output::<Route>())
 }
 
 /// The schema of every tool's answer when it failed.

@@ -1,4 +1,5 @@
-//! The six tools as a NATS micro service: name `vp`, one endpoint `vp.tool.<tool name>` each.
+//! The six tools as a NATS micro service: name `vp`, one endpoint `vp.tool.<tool name>` each; and `vp.tool.route`,
+//! which says what the user's own words ask for.
 //!
 //! The caller's session is in the header `Vp-Session`, which the caller's own door sets; where callers are not
 //! trusted, the account's permissions decide who may publish to the tools at all. Who calls `vp_wait_mission` must
@@ -15,10 +16,12 @@ use vp_shared::ids::SessionId;
 
 use crate::config::Caller;
 use crate::dispatcher::Dispatcher;
-use crate::schemas::{input_schema, output_schema};
+use crate::schemas::{input_schema, output_schema, route_schemas};
 
 /// The service's name, as `nats micro ls` shows it.
 pub const SERVICE_NAME: &str = "vp";
+/// The endpoint of the routing policy.
+const ROUTE: &str = "route";
 /// How many calls beside waits are handled at a time; more wait in the client.
 const MAX_CALLS: usize = 1024;
 
@@ -31,7 +34,7 @@ pub async fn serve(dispatcher: Dispatcher) -> Result<Service, ServiceError> {
     let spec = ServiceSpec {
         name: SERVICE_NAME.into(),
         description: "Delegate missions to VP lanes and follow them".into(),
-        endpoints: TOOLS.into_iter().map(endpoint).collect(),
+        endpoints: TOOLS.into_iter().map(endpoint).chain([route_endpoint()]).collect(),
         max_in_flight: MAX_CALLS + max_waits,
     };
     let conn = dispatcher.connection().clone();
@@ -52,7 +55,19 @@ fn endpoint(tool: ToolName) -> EndpointSpec {
     EndpointSpec { name: tool.name().to_owned(), subject: subject::tool(tool), metadata }
 }
 
+fn route_endpoint() -> EndpointSpec {
+    let metadata = HashMap::from([
+        ("description".to_owned(), "What the user's own words ask for, and of which lane".to_owned()),
+        ("schema.input".to_owned(), route_schemas().0.to_string()),
+        ("schema.output".to_owned(), route_schemas().1.to_string()),
+    ]);
+    EndpointSpec { name: ROUTE.to_owned(), subject: subject::route(), metadata }
+}
+
 async fn handle(dispatcher: &Dispatcher, waits: &Semaphore, request: ServiceRequest) -> Vec<u8> {
+    if request.endpoint == ROUTE {
+        return Answer(dispatcher.route(&request.body)).to_json();
+    }
     match accept(waits, &request) {
         Ok((tool, caller, _permit)) => dispatcher.call(tool, &request.body, &caller).await,
         Err(error) => Answer::<()>(Err(error)).to_json(),

@@ -148,6 +148,11 @@ pub fn tool(tool: ToolName) -> String {
     format!("vp.tool.{tool}")
 }
 
+/// Where the routing policy is asked, beside the tools.
+pub fn route() -> String {
+    "vp.tool.route".to_owned()
+}
+
 /// Where the ledger is asked.
 pub fn ledger(question: LedgerQuestion) -> String {
     format!("vp.ledger.{}", question.name())

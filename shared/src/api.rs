@@ -16,7 +16,7 @@ pub use ledger::{
 pub use tools::{
     ArtifactExcerpt, CancelMission, CancelStatus, Cancelled, DispatchMission, Dispatched, GetMission,
     ListMissions, MAX_INPUTS_BYTES, MissionDetails, MissionList, Priority, ReadResultArtifacts,
-    ResultArtifacts, StatusFilter, TOOLS, ToolName, WaitMission, Waited,
+    ResultArtifacts, RouteWords, StatusFilter, TOOLS, ToolName, WaitMission, Waited,
 };
 pub use views::{AttemptStatus, AttemptView, CancelView, EventView, MissionView};
 pub use worker::{LanePresence, Presence, WorkerAnswer, WorkerQuestion};

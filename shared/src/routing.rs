@@ -44,15 +44,15 @@ pub enum Intent {
 }
 
 /// What is wanted of a mission that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ControlAction {
     /// Stop it.
     Cancel,
-    /// Say how it stands.
-    Status,
     /// Show what came of it.
     Read,
+    /// Say how it stands.
+    Status,
 }
 
 /// Work for one lane.
@@ -115,7 +115,9 @@ impl Router {
         let text = &text[..text.floor_char_boundary(MAX_ROUTED_BYTES)];
         let starts =
             |word: &str| has(words::VERBS, word) || has(words::CAUSE, word) || has(words::SOFT, word);
-        let tokens = tokens(text, &|name| self.names.is_name(name), &starts);
+        let mut tokens = tokens(text, &|name| self.names.is_name(name), &starts);
+        self.names.mend(&mut tokens);
+        words::mend(&mut tokens);
         let mentions = self.names.find(&tokens);
         let mut findings = Findings { text, names: &self.names, found: Vec::new(), mission: None };
         for sentence in sentences(&tokens) {
@@ -165,8 +167,10 @@ impl Findings<'_> {
                 self.found.push(Finding { whom, act, sentence, words });
             }
         }
+        let spoken_of =
+            self.found.last().is_some_and(|last| matches!(last.act, Act::Named(_) | Act::Control(_)));
         if self.found.len() == before
-            && let Some(action) = about_missions(tokens, sentence, mission.is_some())
+            && let Some(action) = about_missions(tokens, sentence, mission.is_some(), spoken_of)
         {
             let act = Act::Control(action);
             self.found.push(Finding { whom: Whom::All, act, sentence: whole.clone(), words: whole });
@@ -180,15 +184,17 @@ impl Findings<'_> {
     fn pronoun(&mut self, clause: &Clause<'_>, sentence: &Range<usize>, words: &Range<usize>) {
         let texts = clause.texts();
         let asked = texts.windows(3).enumerate().any(|(at, three)| {
-            let verb = matches!(three[0], "have" | "ask" | "tell" | "get" | "let" | "use" | "make");
+            let verb = has(words::TO_IT, three[0]);
             let pronoun = has(&["it", "him", "her", "them"], three[1]);
             let work = match three[0] {
                 "have" | "let" | "make" => has(words::VERBS, three[2]),
+                "give" | "pass" | "send" | "hand" | "assign" => !has(words::NO_WORK, three[2]),
                 _ => three[2] == "to" || three[2] == "for",
             };
             verb && pronoun && work && directive(&texts[..at])
         });
         let Some(last) = self.found.last() else { return };
+        let asked = asked && clause.words.iter().all(|word| word.mention.is_none());
         let open = matches!(last.act, Act::Named(_) | Act::Control(ControlAction::Status));
         if asked && open && matches!(last.whom, Whom::Lane(_)) {
             let whom = last.whom.clone();
@@ -204,8 +210,14 @@ impl Findings<'_> {
     fn decide(self) -> Route {
         let because = self.found.iter().map(|finding| self.because(finding)).collect();
         let missions = self.missions();
-        let controls: Vec<&Finding> =
-            self.found.iter().filter(|finding| matches!(finding.act, Act::Control(_))).collect();
+        let mut controls: Vec<(ControlAction, &Finding)> = Vec::new();
+        for finding in &self.found {
+            if let Act::Control(action) = finding.act {
+                controls.push((action, finding));
+            }
+        }
+        // Who asks for several things wants the one that does most.
+        controls.sort_by_key(|(action, _)| *action);
         let mut route = Route {
             decision: Intent::None,
             vp_ids: Vec::new(),
@@ -221,10 +233,10 @@ impl Findings<'_> {
             route.decision = Intent::Delegate;
             route.vp_ids = missions.iter().map(|mission| mission.vp_id.clone()).collect();
             route.missions = missions;
-        } else if let Some(Act::Control(action)) = controls.first().map(|finding| finding.act) {
+        } else if let Some((action, _)) = controls.first().copied() {
             route.decision = Intent::Control;
             route.action = Some(action);
-            for finding in controls {
+            for (_, finding) in controls {
                 let named = match &finding.whom {
                     Whom::Lane(lane) => std::slice::from_ref(lane),
                     Whom::OneOf(lanes) => lanes,
@@ -346,31 +358,64 @@ fn named_mission(tokens: &[Token], sentence: &Sentence) -> Option<String> {
     })
 }
 
-/// A sentence about missions in which no lane is named: "cancel mission m-...".
-fn about_missions(tokens: &[Token], sentence: &Sentence, named: bool) -> Option<ControlAction> {
+/// A sentence about missions in which no lane is named: "cancel mission m-...", "show me the result of the last
+/// mission"; or about what came of the lane that was spoken of.
+fn about_missions(
+    tokens: &[Token],
+    sentence: &Sentence,
+    named: bool,
+    spoken_of: bool,
+) -> Option<ControlAction> {
     let texts: Vec<&str> = tokens[sentence.tokens.clone()]
         .iter()
         .filter(|token| token.kind == Kind::Word)
         .map(|token| token.text.as_str())
         .collect();
-    if !named {
+    let about = named || speaks_of_missions(&texts);
+    let results = texts.iter().any(|word| has(words::RESULTS, word));
+    if !about && !(spoken_of && results) {
         return None;
     }
     for (at, word) in texts.iter().enumerate() {
-        let asked = directive(&texts[..at]);
-        if asked && has(words::CANCEL, word) {
+        if !directive(&texts[..at]) {
+            continue;
+        }
+        if about && has(words::CANCEL, word) {
             return Some(ControlAction::Cancel);
         }
-        if asked && has(words::OBTAIN, word) && texts[at..].iter().any(|word| has(words::RESULTS, word)) {
+        if has(words::OBTAIN, word) && texts[at..].iter().any(|word| has(words::RESULTS, word)) {
             return Some(ControlAction::Read);
         }
-        if asked && has(words::INSPECT, word) {
+        let asked =
+            texts[at + 1..].iter().any(|word| has(words::STATUS, word) || *word == "on" || *word == "my");
+        if about && has(words::INSPECT, word) && (named || asked) {
             return Some(ControlAction::Status);
         }
     }
     let first = strip_soft(&texts).first().copied().unwrap_or_default();
-    let question = has(words::WH, first) || has(words::AUX, first) || has(words::STATUS, first);
-    let result = texts.iter().any(|word| has(words::RESULTS, word) || has(words::MADE, word));
-    let read = result && matches!(first, "what" | "where" | "which");
-    question.then_some(if read { ControlAction::Read } else { ControlAction::Status })
+    let question =
+        has(words::WH, first) || has(words::AUX, first) || has(words::STATUS, first) || first == "any";
+    let made = texts.iter().any(|word| has(words::RESULTS, word) || has(words::MADE, word));
+    let state =
+        named || texts.iter().any(|word| has(words::STATUS, word) && *word != "missions") || first == "which";
+    match (question && about, made && matches!(first, "what" | "where" | "which"), state) {
+        (true, true, _) => Some(ControlAction::Read),
+        (true, false, true) => Some(ControlAction::Status),
+        _ => None,
+    }
+}
+
+/// Missions of ours: "the mission", "all missions"; not a company's mission, and no mission statement.
+fn speaks_of_missions(texts: &[&str]) -> bool {
+    texts.iter().enumerate().any(|(at, word)| {
+        let before = at.checked_sub(1).map_or("", |index| texts[index]);
+        let next = texts.get(at + 1).copied().unwrap_or_default();
+        let ours = has(words::OURS, before);
+        let other = matches!(next, "statement" | "control" | "impossible" | "critical" | "statements");
+        match *word {
+            "missions" => (ours || before.is_empty() || has(words::VERBS, before)) && !other,
+            "mission" => ours && before != "of" && !other,
+            _ => false,
+        }
+    })
 }

@@ -92,3 +92,12 @@ fn every_phrase_of_the_table_is_understood() {
     println!("{report}");
     assert_eq!(wrong, 0, "{report}");
 }
+
+/// A table beside the repository's, to be judged by eye: `VP_ROUTING_TABLE=FILE cargo test -p vp-shared --test routing
+/// -- --nocapture`.
+#[test]
+fn a_table_of_yours_is_reported() {
+    let Ok(path) = std::env::var("VP_ROUTING_TABLE") else { return };
+    let table = std::fs::read_to_string(&path).unwrap();
+    println!("{}", report(&phrases(&table)).0);
+}

@@ -6,6 +6,7 @@ mod dispatch;
 mod get;
 mod list;
 mod read_artifacts;
+mod route;
 mod wait;
 
 use std::fmt;
@@ -15,6 +16,7 @@ pub use dispatch::{DispatchMission, Dispatched, MAX_INPUTS_BYTES, Priority};
 pub use get::{GetMission, MissionDetails};
 pub use list::{ListMissions, MissionList, StatusFilter};
 pub use read_artifacts::{ArtifactExcerpt, ReadResultArtifacts, ResultArtifacts};
+pub use route::RouteWords;
 pub use wait::{WaitMission, Waited};
 
 /// The six tools.

@@ -91,10 +91,18 @@ fn joins_requests(tokens: &[Token], sentence: &Sentence, at: usize, mentions: &[
     {
         next += 1;
     }
+    // "CODIE and the General VP": one request.
+    if mentions.iter().any(|mention| mention.at.end == at)
+        && mentions.iter().any(|mention| mention.at.start == next)
+    {
+        return false;
+    }
     if let Some(mention) = mentions.iter().find(|mention| mention.at.start == next) {
         let after = tokens.get(mention.at.end).filter(|_| mention.at.end < sentence.tokens.end);
         let after = after.map_or("", |token| token.text.as_str());
-        return matches!(after, "to" | "for") || has(words::MUST, after) || has(words::AUX, after);
+        // "CODIE or the General VP to do it" is one request.
+        let verb = has(words::MUST, after) || has(words::AUX, after) || has(words::VERBS, after);
+        return joint != "or" && (matches!(after, "to" | "for" | "on") || verb);
     }
     let Some(token) = tokens[..sentence.tokens.end].get(next) else { return false };
     let subject = [
@@ -123,7 +131,7 @@ pub(super) fn strip_soft<'w, 'a>(words: &'w [&'a str]) -> &'w [&'a str] {
 pub(super) fn strip_articles<'w, 'a>(words: &'w [&'a str]) -> (&'w [&'a str], bool) {
     let articles = words.iter().rev().take_while(|word| has(words::ARTICLES, word)).count();
     let (rest, taken) = words.split_at(words.len() - articles);
-    let indefinite = taken.iter().any(|word| matches!(*word, "a" | "an"));
+    let indefinite = taken.iter().any(|word| matches!(*word, "a" | "an" | "another" | "new"));
     match rest {
         // "Both of the".
         [before @ .., "both" | "all" | "one" | "either" | "each" | "any", "of"] => (before, indefinite),
@@ -143,6 +151,9 @@ const OPENINGS: &[&str] = &[
     "i|we want|need|prefer|expect|wish you|us? to",
     "i'd|we'd really?|rather|also like|love|prefer|want|rather|appreciate you|us|it? to|if?",
     "i'd rather",
+    "i'd|we'd|i|would would|really? love|like|appreciate|prefer it if you|we? could|can|would?",
+    "may|can|could|might i|we ask|trouble|bother you to|for",
+    "what|all i|we|i'd really|just? want|need|like|ask you|us? to? do? is to|for|that|you?",
     "i'd appreciate it if you could|would?",
     "i'm|i asking|telling|instructing|ordering you to",
     "i am asking|telling|instructing|ordering you to",

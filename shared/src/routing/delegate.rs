@@ -10,6 +10,9 @@ const STATUS: Act = Act::Control(ControlAction::Status);
 /// What is asked for, if the words before the lane ask at all.
 pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     let pre = &around.pre[..];
+    if begun(pre, around) {
+        return Some(Act::Delegate);
+    }
     for phrase in words::CAUSE_PHRASES {
         if pre.ends_with(phrase) && directive(&pre[..pre.len() - phrase.len()]) {
             return Some(followed(phrase[0], around));
@@ -23,13 +26,36 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
         return Some(Act::Delegate);
     }
     match *verb {
-        "to" | "towards" => given(before),
-        "for" => piece(before).then_some(Act::Delegate),
+        "to" | "too" | "towards" => given(before),
+        "for" => (piece(before) || for_it_to(before, around)).then_some(Act::Delegate),
         "by" => (passive(before) || requests_work(before)).then_some(Act::Delegate),
         "using" | "via" | "through" | "with" | "on" => by_means(verb, before).then_some(Act::Delegate),
         "from" => commissioned(before).then_some(Act::Delegate),
         _ => None,
     }
+}
+
+/// "Start a mission with", "kick off a coder VP mission".
+fn begun(pre: &[&str], around: &Around<'_>) -> bool {
+    let verb = pre.iter().enumerate().find(|(at, word)| {
+        has(words::BEGIN, word)
+            && if has(words::WISH, word) { requested(word, &pre[..*at]) } else { directive(&pre[..*at]) }
+    });
+    let Some((at, _)) = verb else { return false };
+    let piece = |word: &str| has(words::WORK, word) && word != "work";
+    let between = &pre[at + 1..];
+    let with = matches!(around.before(), "with" | "for" | "to" | "on" | "in" | "at" | "via")
+        && between.iter().any(|word| piece(word))
+        && between.iter().any(|word| matches!(*word, "a" | "an" | "new" | "another" | "this"));
+    let named = piece(around.behind()) && around.indefinite;
+    with || named
+}
+
+/// "I need for CODIE to fix it", "it is time for CODIE to".
+fn for_it_to(before: &[&str], around: &Around<'_>) -> bool {
+    let wish = before.iter().any(|word| has(&["want", "need", "like", "time", "love"], word));
+    wish && around.behind() == "to"
+        && !before.iter().any(|word| has(&["if", "when", "did", "was", "who", "wanted"], word))
 }
 
 /// A verb that asks, where it stands; wishes are only ours.
@@ -89,7 +115,7 @@ fn followed(verb: &str, around: &Around<'_>) -> Act {
 }
 
 /// Behind the other lanes that are named with it.
-fn past_joined<'w, 'a>(post: &'w [&'a str]) -> &'w [&'a str] {
+pub(super) fn past_joined<'w, 'a>(post: &'w [&'a str]) -> &'w [&'a str] {
     let joint = |word: &&&str| {
         has(&["and", "or", "plus", "as", "well", "both", "along", "with"], word) || has(words::ARTICLES, word)
     };
@@ -142,7 +168,7 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
                         | "sleep"
                 )
         }
-        "like" | "love" | "wish" | "rather" => to,
+        "like" | "love" | "wish" | "rather" => to || first == "on",
         "want" | "need" | "prefer" => !matches!(first, "back" | "gone" | "out" | "off" | "dead" | "because"),
         "make" => has(words::VERBS, first),
         "have" => {
@@ -232,7 +258,9 @@ pub(super) fn is_its_work(rest: &[&str]) -> bool {
         "entirely",
         "completely",
     ];
-    rest.iter().all(|word| has(&own, word) || has(words::WORK, word) || has(words::SOFT, word))
+    let at_it =
+        matches!(rest.first().copied(), Some("working" | "processing" | "running" | "whatever" | "what"));
+    at_it || rest.iter().all(|word| has(&own, word) || has(words::WORK, word) || has(words::SOFT, word))
 }
 
 /// "Send this to", "this should be handed to", "I want this sent to", "this one goes to".

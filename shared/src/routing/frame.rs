@@ -38,24 +38,27 @@ pub(super) struct Around<'a> {
     pub post: Vec<&'a str>,
     pub asks: bool,
     pub possessive: bool,
+    /// "A coder VP", "another".
+    pub indefinite: bool,
 }
 
 impl<'a> Around<'a> {
     fn of(place: &Place<'a>) -> Self {
         let texts: Vec<&str> = place.clauses[place.clause].words.iter().map(|word| word.text).collect();
-        let (mut pre, _) = strip_articles(&texts[..place.word]);
+        let (mut pre, mut indefinite) = strip_articles(&texts[..place.word]);
         // "The designer VP": the role that no lane has.
         if place.mention.whom == Whom::Someone
             && let Some((role, before)) = pre.split_last()
             && !words::is_known(role)
         {
-            pre = strip_articles(before).0;
+            (pre, indefinite) = strip_articles(before);
         }
         Self {
             pre: pre.to_vec(),
             post: texts[place.word + 1..].to_vec(),
             asks: place.asks,
             possessive: place.mention.possessive,
+            indefinite,
         }
     }
 
@@ -106,7 +109,7 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
         Some(previous) => texts[previous + 1..place.word].to_vec(),
         None => {
             let previous = place.clauses.get(place.clause.checked_sub(1)?)?;
-            let gap = matches!(around.behind(), "to" | "for")
+            let gap = (matches!(around.behind(), "to" | "for" | "on") || has(words::VERBS, around.behind()))
                 && texts.first().is_some_and(|joint| matches!(*joint, "and" | "plus" | "then" | "but"));
             let trailing = previous.words.last().is_some_and(|word| word.mention.is_some());
             let alone = around.post.is_empty() && trailing;
@@ -167,13 +170,23 @@ fn is_part_of_the_program(around: &Around<'_>) -> bool {
 /// "Cancel the coder VP's mission", "check on CODIE", "show me CODIE's report".
 fn control(around: &Around<'_>) -> Option<Act> {
     let last = around.pre.len().saturating_sub(1);
+    let stopped = around.post.iter().any(|word| has(words::CANCELLED, word));
+    let wish = |word: &&str| {
+        has(
+            &["should", "must", "needs", "want", "need", "like", "can", "get", "have", "please", "could"],
+            word,
+        )
+    };
+    if stopped && (around.post.iter().take(3).any(wish) || around.pre.iter().any(wish) && !around.asks) {
+        return Some(Act::Control(ControlAction::Cancel));
+    }
     if let [before @ .., "call" | "pull" | "take" | "shut", "off" | "down"] = &around.pre[..]
         && directive(before)
     {
         return Some(Act::Control(ControlAction::Cancel));
     }
     for (at, verb) in around.pre.iter().enumerate() {
-        let told = *verb == "know" && around.pre[..at].ends_with(&["let", "me"]);
+        let told = matches!(around.pre[..at], [.., "let", "me" | "us"]) && !has(words::CANCEL, verb);
         if !told && !directive(&around.pre[..at]) {
             continue;
         }
@@ -295,7 +308,7 @@ fn addressed(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
 
 /// The lane is the subject: "CODIE should fix it", "CODIE fix the tests", "CODIE to write the post".
 fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
-    let post = strip_soft(&around.post);
+    let post = strip_soft(delegate::past_joined(&around.post));
     let verb = post.first().copied()?;
     let next = post.get(1).copied().unwrap_or_default();
     if first && has(words::MODAL, verb) && has(&["you", "u"], next) {
@@ -354,7 +367,9 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
     if verb == "don't" || verb == "do" && second == "not" || verb == "not" || verb == "never" {
         return Some(Act::Refused);
     }
-    if has(words::VERBS, verb) || verb == QUOTE || delegate::requests_work(said) {
+    let piece =
+        said.len() <= 3 && said.iter().any(|word| has(words::WORK, word)) && has(words::ARTICLES, verb);
+    if has(words::VERBS, verb) || verb == QUOTE || piece || delegate::requests_work(said) {
         return Some(Act::Delegate);
     }
     let told = has(words::AUX, verb)

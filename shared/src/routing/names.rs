@@ -14,6 +14,8 @@ pub(super) struct Names {
     /// A name without spaces, hyphens and brackets, and whose it is.
     keys: BTreeMap<String, BTreeSet<VpId>>,
     longest: usize,
+    /// The role's word of each name, and whether it is a name without a title.
+    roles: Vec<(String, bool)>,
     pub lanes: Vec<VpId>,
 }
 
@@ -70,6 +72,9 @@ impl Names {
             return;
         }
         let (role, parts) = (role.concat(), role.len());
+        if role.chars().count() >= 5 && parts == 1 && !role.contains('.') {
+            self.roles.push((role.clone(), words.len() == 1));
+        }
         let titles: BTreeSet<&str> = words
             .iter()
             .map(String::as_str)
@@ -95,6 +100,28 @@ impl Names {
 
     fn add(&mut self, key: String, vp_id: &VpId) {
         self.keys.entry(key).or_default().insert(vp_id.clone());
+    }
+
+    /// Mends a slip in a name: "genral VP", "codei". One letter, and only in a word that means nothing else.
+    pub(super) fn mend(&self, tokens: &mut [Token]) {
+        for at in 0..tokens.len() {
+            let word = &tokens[at];
+            if word.kind != Kind::Word || word.text.chars().count() < 5 || words::is_known(&word.text) {
+                continue;
+            }
+            let titled = |index: Option<usize>| {
+                let near = index.and_then(|index| tokens.get(index));
+                near.is_some_and(|near| has(words::DESIGNATORS, &near.text))
+            };
+            let beside_title = titled(at.checked_sub(1)) || titled(Some(at + 1));
+            let near = self
+                .roles
+                .iter()
+                .find(|(role, alone)| (*alone || beside_title) && one_slip(&word.text, role));
+            if let Some((role, _)) = near {
+                tokens[at].text.clone_from(role);
+            }
+        }
     }
 
     /// Whether these words are a name and nothing else.
@@ -191,12 +218,16 @@ fn unknown(tokens: &[Token], at: usize) -> Option<Mention> {
     if token.text.starts_with("vp.") && token.text.matches('.').count() == 2 {
         return mention(Whom::Someone, at + 1);
     }
-    if !matches!(token.text.as_str(), "vp" | "vps") {
+    if !matches!(token.text.as_str(), "vp" | "vps" | "lanes") {
         return None;
     }
+    let mention_lanes = token.text == "lanes";
     let before = |back: usize| at.checked_sub(back).map(|index| tokens[index].text.as_str());
     let many = |back| before(back).is_some_and(|word| has(&["both", "all", "each", "every"], word));
     let all = many(1) || many(2) && before(1).is_some_and(|word| has(&["the", "my", "our", "of"], word));
+    if mention_lanes && !all {
+        return None;
+    }
     let agent = tokens.get(at + 1).is_some_and(|next| has(&["agent", "agents", "lane", "lanes"], &next.text));
     mention(if all || many(3) { Whom::All } else { Whom::Someone }, at + 1 + usize::from(agent))
 }
@@ -226,4 +257,23 @@ fn is_persons_title(tokens: &[Token], mention: &Mention) -> bool {
             next.kind == Kind::Word && next.capital && !small && !words::is_known(&next.text)
         });
     of || ranked || owned || surname
+}
+
+/// One letter too many, too few or other, or two in each other's place; the first letter is right.
+pub(super) fn one_slip(word: &str, meant: &str) -> bool {
+    let (word, meant): (Vec<char>, Vec<char>) = (word.chars().collect(), meant.chars().collect());
+    let same = word.iter().zip(&meant).take_while(|(a, b)| a == b).count();
+    if same == 0 || word == meant {
+        return false;
+    }
+    let (rest, wanted) = (&word[same..], &meant[same..]);
+    let swapped = rest.len() >= 2
+        && wanted.len() >= 2
+        && rest[0] == wanted[1]
+        && rest[1] == wanted[0]
+        && rest[2..] == wanted[2..];
+    let other = !rest.is_empty() && !wanted.is_empty() && rest[1..] == wanted[1..];
+    let more = !rest.is_empty() && rest[1..] == *wanted;
+    let fewer = !wanted.is_empty() && *rest == wanted[1..];
+    swapped || other || more || fewer
 }

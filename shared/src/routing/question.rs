@@ -20,7 +20,9 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     if has(words::AUX, first) {
         return about_a_fact(first, second, pre, around);
     }
-    if has(words::WH, first) {
+    // "What I want you to do is".
+    let wish = first == "what" && has(&["i", "we", "i'd", "you"], second);
+    if has(words::WH, first) && !wish {
         return open(first, second, pre, around);
     }
     let advice =
@@ -53,6 +55,9 @@ fn able(modal: &str, around: &Around<'_>) -> Act {
     if matches!(modal, "will" | "won't") && says(post, &["done", "finish", "ready", "soon"]) {
         return STATUS;
     }
+    let weak = says(&["can", "can't"], &[modal]) && has(words::ABILITIES, verb);
+    let definite = definite.iter().filter(|word| !weak || !matches!(**word, "the" | "it" | "that"));
+    let definite: Vec<&str> = definite.copied().collect();
     if says(&around.post, &definite) { Act::Delegate } else { Act::Named("asks what the lane is able to do") }
 }
 
@@ -141,6 +146,9 @@ fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<
     if instruction && !late {
         return Some(Act::Named("asks how to"));
     }
+    if first == "how" && second == "much" && !says(&after, &["longer", "left", "more"]) {
+        return Some(Act::Named("asks about the lane"));
+    }
     let deed = matches!(first, "what" | "which" | "where" | "where's" | "what's");
     let progressive = says(
         &after,
@@ -159,9 +167,11 @@ fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<
         || work
         || late
         || failed
-        || matches!(first, "where" | "where's" | "how's" | "hows");
-    let long =
-        first == "how" && matches!(second, "long" | "far" | "much" | "many" | "is" | "are" | "did" | "has");
+        || matches!(first, "where's" | "how's" | "hows")
+        || first == "where" && matches!(second, "is" | "are") && pre.len() == 2;
+    let long = first == "how"
+        && (second == "much" && says(&after, &["longer", "left", "more"])
+            || matches!(second, "long" | "far" | "many" | "is" | "are" | "did" | "has"));
     let lane_first = !pre.contains(&LANE);
     Some(if lane_first && (status || long && !capable) { STATUS } else { Act::Named("asks about the lane") })
 }

@@ -186,7 +186,8 @@ fn pasted_lines(text: &str) -> Vec<Range<usize>> {
             continue;
         }
         let indented = (line.starts_with("    ") || line.starts_with('\t')) && !bullet(trimmed);
-        in_code = indented && (after_blank || in_code) && !trimmed.is_empty();
+        let code = trimmed.contains(['(', ')', '{', '}', ';', '=', '<']);
+        in_code = indented && code && (after_blank || in_code) && !trimmed.is_empty();
         if !trimmed.is_empty() && (in_code && range.start > 0 || pasted(trimmed)) {
             found.push(range);
         }
@@ -238,8 +239,9 @@ fn pasted(line: &str) -> bool {
     let code = (line.ends_with(';') || line.ends_with('{'))
         && line.contains(['(', '=', ':'])
         && !line.contains(", ");
+    let markup = line.starts_with('<') && line.contains('>');
     let trace = line.starts_with("at ") && line.contains('(') && line.contains(':');
-    starts || code || trace || json_member(line) || log_line(line)
+    starts || code || trace || markup || json_member(line) || log_line(line)
 }
 
 fn json_member(line: &str) -> bool {
@@ -255,8 +257,13 @@ fn log_line(line: &str) -> bool {
     let time = chunks.first().is_some_and(|first| stamp(&bare(first)));
     let level = chunks.iter().take(4).position(|chunk| LEVELS.contains(&bare(chunk).as_str()));
     let fields = chunks.iter().filter(|chunk| field(chunk)).count();
+    let bracketed = chunks.first().is_some_and(|first| {
+        first.starts_with('[')
+            && first.trim_matches(['[', ']', ':']).bytes().all(|b| b.is_ascii_digit() || b == b':')
+            && first.contains(':')
+    });
     let marked = level.is_some_and(|at| at > 0 || chunks[at].len() > bare(chunks[at]).len());
-    time && chunks.len() > 1 || marked || fields >= 2 || level.is_some() && fields >= 1
+    (time || bracketed) && chunks.len() > 1 || marked || fields >= 2 || level.is_some() && fields >= 1
 }
 
 /// A date or a time of day, with seconds.
@@ -370,8 +377,10 @@ impl Scan<'_> {
         let raw = &rest[..end];
         let mut text = normal(raw);
         let mut possessive = false;
-        if text == "v.p" {
-            text = "vp".into();
+        match text.as_str() {
+            "v.p" => "vp".clone_into(&mut text),
+            "u" | "ya" => "you".clone_into(&mut text),
+            _ => {}
         }
         if let Some(owner) = text.strip_suffix("'s")
             && !super::words::is_contraction(owner)

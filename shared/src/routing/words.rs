@@ -149,7 +149,7 @@ pub(super) const STATUS: &[&str] = &[
 ];
 /// What it delivers.
 pub(super) const RESULTS: &[&str] = &[
-    "result", "results", "output", "outputs", "report", "reports", "artifact", "artifacts", "artefact", "artefacts",
+    "result", "results", "outcome", "outcomes", "output", "outputs", "report", "reports", "artifact", "artifacts", "artefact", "artefacts",
     "deliverable", "deliverables", "product", "products", "file", "files", "story", "answer", "findings", "patch",
     "summary", "receipt", "receipts", "log", "logs", "writeup", "response", "reply", "deliveries", "document", "draft",
     "essay", "poem", "diff", "analysis", "conclusion", "conclusions", "opinion",
@@ -242,31 +242,33 @@ pub(super) const POLITE_IF: &[&str] = &[
     "feasible", "anything", "applicable", "convenient", "allowed",
 ];
 
+/// Stopped, of a mission.
+pub(super) const CANCELLED: &[&str] =
+    &["cancelled", "canceled", "stopped", "aborted", "killed", "halted", "terminated", "scrapped", "interrupted", "ended"];
+/// Begin a piece of work.
+pub(super) const BEGIN: &[&str] = &[
+    "start", "open", "create", "launch", "queue", "begin", "run", "file", "submit", "dispatch", "schedule", "kick", "spin",
+    "make", "need", "want", "issue", "set", "fire", "send", "trigger", "add", "initiate",
+];
+/// Verbs that a lane that was named before may be the "it" of.
+pub(super) const TO_IT: &[&str] =
+    &["have", "ask", "tell", "get", "let", "use", "make", "give", "pass", "send", "hand", "assign"];
+/// Before "mission": one of ours, not a company's.
+pub(super) const OURS: &[&str] = &[
+    "the", "my", "all", "any", "this", "that", "last", "latest", "running", "queued", "current", "each", "every", "which",
+    "what", "these", "those", "other", "previous", "failed", "pending", "of",
+];
+/// What one may be able to do, in general.
+pub(super) const ABILITIES: &[&str] = &[
+    "browse", "access", "see", "use", "speak", "understand", "run", "search", "connect", "reach", "open", "read", "view",
+    "know", "do", "remember", "work", "talk", "support", "handle",
+];
+
 /// A word that the rules know as a verb, an auxiliary or the like: no surname.
 pub(super) fn is_known(word: &str) -> bool {
-    let lists: [&[&str]; 22] = [
-        SOFT,
-        CAUSE,
-        VERBS,
-        CANCEL,
-        INSPECT,
-        OBTAIN,
-        STATUS,
-        RESULTS,
-        WORK,
-        THINGS,
-        MUST,
-        NOT,
-        PREPOSITIONS,
-        MODAL,
-        AUX,
-        WH,
-        ARTICLES,
-        OTHERS,
-        NO_WORK,
-        TELLING,
-        MADE,
-        PIECE,
+    let lists = [
+        SOFT, CAUSE, VERBS, CANCEL, INSPECT, OBTAIN, STATUS, RESULTS, WORK, THINGS, MUST, NOT, PREPOSITIONS, MODAL, AUX, WH,
+        ARTICLES, OTHERS, NO_WORK, TELLING, MADE, PIECE, TRANSFER, CAUSING, DONE_BY, CANCELLED,
     ];
     lists.iter().any(|list| has(list, word))
         || has(&["i", "you", "we", "vp", "us", "me", "them", "lane", "agent"], word)
@@ -279,4 +281,35 @@ pub(super) fn is_contraction(owner: &str) -> bool {
         "this", "one",
     ];
     has(pronouns, owner)
+}
+
+/// Verbs that carry a request, where a slip of the pen would lose it.
+const CARRIERS: &[&str] = &[
+    "have", "should", "delegate", "assign", "please", "cancel", "want", "dispatch", "could", "would", "handle", "forward",
+    "send", "write", "implement", "status", "instead", "report", "without", "finish", "mission", "running", "finished",
+];
+
+/// Mends a slip in a word that carries a request: "hav", "shoud", "deligate". Not a longer form of one, nor a short word
+/// with another letter in it.
+pub(super) fn mend(tokens: &mut [super::text::Token]) {
+    for token in tokens {
+        let letters = token.text.chars().count();
+        if token.kind != super::text::Kind::Word || letters < 3 || is_known(&token.text) {
+            continue;
+        }
+        let meant = CARRIERS.iter().find(|word| {
+            let longer = token.text.starts_with(**word);
+            let other_letter = letters == word.chars().count() && letters < 6 && sorted(&token.text) != sorted(word);
+            !longer && !other_letter && super::names::one_slip(&token.text, word)
+        });
+        if let Some(meant) = meant {
+            (*meant).clone_into(&mut token.text);
+        }
+    }
+}
+
+fn sorted(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.chars().collect();
+    letters.sort_unstable();
+    letters
 }
