@@ -9,6 +9,7 @@ mod delegate;
 mod frame;
 mod names;
 mod question;
+pub mod table;
 mod text;
 #[rustfmt::skip]
 mod words;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{MissionId, VpId};
 use crate::lane::Lanes;
 use clause::{Clause, clauses, directive, strip_soft};
-use frame::{Act, Place, act};
+use frame::{Act, Place, REACH, act};
 use names::{Mention, Names, Whom};
 use text::{Kind, Sentence, Token, sentences, tokens};
 use words::has;
@@ -370,10 +371,11 @@ fn about_missions(
         .iter()
         .filter(|token| token.kind == Kind::Word)
         .map(|token| token.text.as_str())
+        .take(REACH)
         .collect();
     let about = named || speaks_of_missions(&texts);
     let results = texts.iter().any(|word| has(words::RESULTS, word));
-    if !about && !(spoken_of && results) {
+    if !(about || spoken_of && results) {
         return None;
     }
     for (at, word) in texts.iter().enumerate() {

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-
+use proptest::prelude::*;
+use vp_shared::ids::VpId;
 use vp_shared::lane::Lanes;
-use vp_shared::routing::{ControlAction, Intent, Route, Router};
+use vp_shared::routing::table::{self, Phrase};
+use vp_shared::routing::{Intent, MAX_ROUTED_BYTES, Router};
 
 /// Two lanes, called as in the configuration that is built in.
 fn lanes() -> Lanes {
@@ -18,86 +18,145 @@ fn lanes() -> Lanes {
     .unwrap()
 }
 
-/// A decision in the words of the table: "delegate coder general", "status", "none".
-fn told(route: &Route) -> String {
-    let action = match (route.decision, route.action) {
-        (Intent::Delegate, _) => "delegate",
-        (Intent::Ambiguous, _) => return "ambiguous".into(),
-        (Intent::Control, Some(ControlAction::Cancel)) => "cancel",
-        (Intent::Control, Some(ControlAction::Read)) => "read",
-        (Intent::Control, _) => "status",
-        (Intent::None, _) => return "none".into(),
-    };
-    let lanes = route.vp_ids.iter().map(|id| id.as_str().split('.').nth(1).unwrap());
-    std::iter::once(action).chain(lanes).collect::<Vec<_>>().join(" ")
-}
-
-struct Phrase {
-    category: String,
-    expected: String,
-    text: String,
-}
-
-fn phrases(table: &str) -> Vec<Phrase> {
-    let rows = table.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
-    rows.map(|line| {
-        let mut fields = line.splitn(3, '\t').map(str::to_owned);
-        let (category, expected) = (fields.next().unwrap(), fields.next().unwrap());
-        Phrase { category, expected, text: serde_json::from_str(&fields.next().unwrap()).unwrap() }
-    })
-    .collect()
-}
-
-/// Right answers, and for delegations how many of those found were asked for, and how many of those asked for were found.
-fn report(phrases: &[Phrase]) -> (String, usize) {
-    let router = Router::new(&lanes());
-    let mut by_category: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    let (mut found, mut wanted, mut both) = (0, 0, 0);
-    let mut report = String::new();
-    let mut wrong = 0;
-    for phrase in phrases {
-        let route = router.route(&phrase.text);
-        let got = told(&route);
-        let row = by_category.entry(&phrase.category).or_default();
-        row.1 += 1;
-        let delegates = [got.starts_with("delegate"), phrase.expected.starts_with("delegate")];
-        found += usize::from(delegates[0]);
-        wanted += usize::from(delegates[1]);
-        both += usize::from(got == phrase.expected && delegates[1]);
-        if got == phrase.expected {
-            row.0 += 1;
-        } else {
-            wrong += 1;
-            let because: Vec<_> = route.because.iter().map(|b| b.means.as_str()).collect();
-            writeln!(
-                report,
-                "wrong [{}] {:?}: {got}, want {} ({because:?})",
-                phrase.category, phrase.text, phrase.expected
-            )
-            .unwrap();
-        }
-    }
-    for (category, (right, all)) in by_category {
-        writeln!(report, "{category:22} {right:3} of {all}").unwrap();
-    }
-    writeln!(report, "delegation: precision {both} of {found}, recall {both} of {wanted}").unwrap();
-    (report, wrong)
+fn phrases() -> Vec<Phrase> {
+    table::parse(include_str!("routing/phrases.tsv")).unwrap()
 }
 
 #[test]
 fn every_phrase_of_the_table_is_understood() {
-    let phrases = phrases(include_str!("routing/phrases.tsv"));
-    assert!(phrases.len() >= 200, "{}", phrases.len());
-    let (report, wrong) = report(&phrases);
-    println!("{report}");
-    assert_eq!(wrong, 0, "{report}");
+    let phrases = phrases();
+    assert!(phrases.len() >= 600, "{}", phrases.len());
+    let report = table::report(&Router::new(&lanes()), &phrases);
+    for wrong in &report.wrong {
+        println!("{wrong:?}");
+    }
+    assert!(report.wrong.is_empty(), "{report:#?}");
+    assert_eq!(report.recall.right, report.recall.of);
+    assert!(report.recall.of > 250 && report.categories.len() >= 18, "{report:#?}");
 }
 
-/// A table beside the repository's, to be judged by eye: `VP_ROUTING_TABLE=FILE cargo test -p vp-shared --test routing
-/// -- --nocapture`.
 #[test]
-fn a_table_of_yours_is_reported() {
-    let Ok(path) = std::env::var("VP_ROUTING_TABLE") else { return };
-    let table = std::fs::read_to_string(&path).unwrap();
-    println!("{}", report(&phrases(&table)).0);
+fn a_report_counts_what_is_read_wrong() {
+    let rows = "a	delegate coder	\"use CODIE\"
+a	none	\"use CODIE\"
+b	delegate general	\"hello\"
+";
+    let report = table::report(&Router::new(&lanes()), &table::parse(rows).unwrap());
+    assert_eq!((report.precision.right, report.precision.of), (1, 2));
+    assert_eq!((report.recall.right, report.recall.of), (1, 2));
+    assert_eq!((report.categories["a"].right, report.categories["a"].of, report.wrong.len()), (1, 2, 2));
+    assert!(table::parse("a	none").unwrap_err().to_string().starts_with("line 1: want"));
+}
+
+/// Names, verbs and marks in any order.
+fn soup() -> impl Strategy<Value = String> {
+    let words = vec![
+        "use",
+        "have",
+        "CODIE",
+        "the General VP",
+        "VP",
+        "don't",
+        "cancel",
+        "status",
+        "what",
+        "is",
+        "\"",
+        "'",
+        "`",
+        "(",
+        ")",
+        "?",
+        ".",
+        ",",
+        ":",
+        "\n",
+        "\n\n",
+        "- ",
+        "-",
+        "/",
+        "to",
+        "and",
+        "or",
+        "it",
+        "if",
+        "mission",
+        "m-",
+        "vp.coder.primary",
+        "```",
+        "\u{201c}",
+        "\u{201d}",
+        "\u{a0}",
+        "\u{200b}",
+        "\u{2014}",
+        "\u{130}",
+        "\u{fb03}",
+        "'s",
+        "2026-01-01 INFO",
+        "a=b c=d",
+    ];
+    let word = prop_oneof![4 => prop::sample::select(words).prop_map(str::to_owned), 1 => any::<String>()];
+    prop::collection::vec(word, 0..40).prop_map(|words| words.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_and_its_words_are_the_texts_own(text in soup()) {
+        let route = Router::new(&lanes()).route(&text);
+        for because in &route.because {
+            prop_assert!(text.contains(&because.words));
+        }
+        let delegates = route.decision == Intent::Delegate;
+        prop_assert_eq!(delegates, !route.missions.is_empty());
+        prop_assert_eq!(route.decision == Intent::Control, route.action.is_some());
+        let unique: std::collections::BTreeSet<_> = route.vp_ids.iter().collect();
+        prop_assert_eq!(unique.len(), route.vp_ids.len());
+    }
+
+    #[test]
+    fn what_somebody_else_said_asks_for_nothing(index in 0_usize..200) {
+        let phrases = phrases();
+        let plain: Vec<_> = phrases.iter().filter(|phrase| phrase.category == "plain").collect();
+        let phrase = &plain[index % plain.len()].text.replace(['"', '\n'], " ");
+        let route = Router::new(&lanes()).route(&format!("Translate into German: \"{phrase}\""));
+        prop_assert_eq!(route.decision, Intent::None, "{}", phrase);
+        let route = Router::new(&lanes()).route(&format!("What does this mean?\n\n> {phrase}\n"));
+        prop_assert_eq!(route.decision, Intent::None, "{}", phrase);
+    }
+}
+
+#[test]
+fn the_longest_text_of_names_and_marks_is_read() {
+    for part in [
+        "use CODIE and ",
+        "\u{201c}use ",
+        "have the ",
+        "CODIE ",
+        "\"CODIE\" ",
+        "if CODIE, ",
+        "2026-01-01 INFO x\n",
+    ] {
+        let text = part.repeat(MAX_ROUTED_BYTES / part.len() + 1);
+        let route = Router::new(&lanes()).route(&text);
+        assert!(route.vp_ids.len() <= 2);
+    }
+}
+
+#[test]
+fn names_come_from_the_profiles() {
+    let mut lanes = lanes();
+    let mut lane = lanes.values().next().unwrap().clone();
+    lane.display_name = "Ada".into();
+    lane.aliases = vec!["legal VP".into()];
+    lanes.insert(VpId::new("vp.legal.primary").unwrap(), lane);
+    let router = Router::new(&lanes);
+    for phrase in [
+        "Have Ada read the contract",
+        "Send this to the VP (legal)",
+        "ada, check clause 4",
+        "use the legal-VP for it",
+    ] {
+        assert_eq!(table::decision(&router.route(phrase)), "delegate legal", "{phrase}");
+    }
+    assert_eq!(table::decision(&Router::new(&Lanes::default()).route("Have Ada read the contract")), "none");
 }

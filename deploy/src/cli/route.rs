@@ -1,9 +1,10 @@
 //! `vp route`: what the user's own words ask for, and why it was read so.
 
 use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use vp_shared::routing::{self, ControlAction, Intent, MAX_ROUTED_BYTES, Route};
+use vp_shared::routing::{self, ControlAction, Intent, MAX_ROUTED_BYTES, Route, Router, table};
 
 use super::{Context, Format, output};
 use crate::exit::{Exit, Failed};
@@ -13,10 +14,16 @@ use crate::exit::{Exit, Failed};
 pub struct RouteArgs {
     /// The user's own words, before any template; standard input when absent or `-`
     text: Option<String>,
+    /// Read a table of phrases instead and say how well: lines of category, decision and JSON string, parted by tabs
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    table: Option<PathBuf>,
 }
 
 /// `vp route`.
 pub fn run(context: &Context, args: RouteArgs) -> Result<Exit, Failed> {
+    if let Some(path) = &args.table {
+        return read_table(context, path);
+    }
     let text = match args.text {
         Some(text) if text != "-" => text,
         _ => from_stdin()?,
@@ -43,6 +50,29 @@ fn from_stdin() -> Result<String, Failed> {
         .read_to_end(&mut bytes)
         .map_err(|error| Failed::new(Exit::Failure, format!("could not read standard input: {error}")))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Reads a table; ends with 1 when a phrase is read wrong.
+fn read_table(context: &Context, path: &Path) -> Result<Exit, Failed> {
+    let usage = |error: String| Failed::new(Exit::Usage, format!("`--table {}`: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| usage(error.to_string()))?;
+    let phrases = table::parse(&text).map_err(|error| usage(error.to_string()))?;
+    let report = table::report(&Router::new(&context.settings.lanes), &phrases);
+    if context.format == Format::Table {
+        for wrong in &report.wrong {
+            output::line(format!("{:?} is read as {}, not {}", wrong.text, wrong.decided, wrong.expected))?;
+        }
+        let share = |name: &str, share: table::Share| {
+            vec![name.to_owned(), share.right.to_string(), share.of.to_string()]
+        };
+        let rows = report.categories.iter().map(|(name, count)| share(name, *count));
+        let sums =
+            [share("delegations: precision", report.precision), share("delegations: recall", report.recall)];
+        output::table(&["PHRASES", "RIGHT", "OF"], rows.chain(sums))?;
+    } else {
+        output::json(&report, context.format)?;
+    }
+    Ok(if report.wrong.is_empty() { Exit::Ok } else { Exit::Failure })
 }
 
 fn headline(route: &Route) -> String {

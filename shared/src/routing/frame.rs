@@ -6,6 +6,9 @@ use super::text::Kind;
 use super::words::{self, LANE, QUOTE, has};
 use super::{ControlAction, delegate, question};
 
+/// How many words around a lane are looked at.
+pub(super) const REACH: usize = 60;
+
 /// What is meant by naming a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
@@ -45,7 +48,13 @@ pub(super) struct Around<'a> {
 impl<'a> Around<'a> {
     fn of(place: &Place<'a>) -> Self {
         let texts: Vec<&str> = place.clauses[place.clause].words.iter().map(|word| word.text).collect();
-        let (mut pre, mut indefinite) = strip_articles(&texts[..place.word]);
+        let (from, to) = (place.word.saturating_sub(REACH), texts.len().min(place.word + REACH));
+        let mut near = texts[from..place.word].to_vec();
+        if from > 0 {
+            // What begins out of reach asks for nothing.
+            near[0] = "\u{2026}";
+        }
+        let (mut pre, mut indefinite) = strip_articles(&near);
         // "The designer VP": the role that no lane has.
         if place.mention.whom == Whom::Someone
             && let Some((role, before)) = pre.split_last()
@@ -55,7 +64,7 @@ impl<'a> Around<'a> {
         }
         Self {
             pre: pre.to_vec(),
-            post: texts[place.word + 1..].to_vec(),
+            post: texts[place.word + 1..to].to_vec(),
             asks: place.asks,
             possessive: place.mention.possessive,
             indefinite,

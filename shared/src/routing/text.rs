@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+/// A quotation is not looked for further than this.
+const MAX_QUOTE_BYTES: usize = 4096;
+
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -100,12 +103,14 @@ fn apostrophe(c: char) -> bool {
 
 /// Where somebody else speaks, in order.
 fn masks(text: &str, is_name: &dyn Fn(&str) -> bool) -> Vec<Range<usize>> {
-    let mut masks = pasted_lines(text);
+    let pasted = pasted_lines(text);
+    let mut masks = pasted.clone();
     let whole = text.trim();
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
         let next = at + c.len_utf8();
-        if let Some(mask) = masks.iter().find(|mask| mask.contains(&at)) {
+        let line = pasted.partition_point(|mask| mask.end <= at);
+        if let Some(mask) = pasted.get(line).filter(|mask| mask.contains(&at)) {
             at = mask.end;
             continue;
         }
@@ -145,6 +150,7 @@ fn closing_of(text: &str, at: usize, c: char) -> Option<char> {
 /// The end of a quotation, in the same paragraph.
 fn find_close(text: &str, from: usize, closing: char) -> Option<usize> {
     let rest = &text[from..];
+    let rest = &rest[..rest.floor_char_boundary(MAX_QUOTE_BYTES)];
     let paragraph = rest.find("\n\n").unwrap_or(rest.len());
     let mut search = 0;
     while let Some(found) = rest[search..paragraph].find(closing) {
