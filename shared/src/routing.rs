@@ -121,8 +121,18 @@ impl Router {
         words::mend(&mut tokens);
         let mentions = self.names.find(&tokens);
         let mut findings = Findings { text, names: &self.names, found: Vec::new(), mission: None };
-        for sentence in sentences(&tokens) {
-            findings.read(&tokens, &sentence, &mentions);
+        let sentences: Vec<(Sentence, Vec<Clause<'_>>)> = sentences(&tokens)
+            .into_iter()
+            .map(|sentence| (clauses(&tokens, &sentence, &mentions), sentence))
+            .map(|(clauses, sentence)| (sentence, clauses))
+            .collect();
+        let openings: Vec<Vec<&str>> = sentences
+            .iter()
+            .map(|(_, clauses)| clauses.first().map(Clause::texts).unwrap_or_default())
+            .collect();
+        for (index, (sentence, clauses)) in sentences.iter().enumerate() {
+            let then = &openings[index + 1..openings.len().min(index + 4)];
+            findings.read(&tokens, sentence, clauses, then, &mentions);
         }
         findings.decide()
     }
@@ -144,10 +154,20 @@ struct Findings<'a> {
 }
 
 impl Findings<'_> {
-    fn read(&mut self, tokens: &[Token], sentence: &Sentence, mentions: &[Mention]) {
-        let clauses = clauses(tokens, sentence, mentions);
+    fn read(
+        &mut self,
+        tokens: &[Token],
+        sentence: &Sentence,
+        clauses: &[Clause<'_>],
+        then: &[Vec<&str>],
+        mentions: &[Mention],
+    ) {
         let whole = span(tokens, sentence.tokens.clone());
-        let conditional = is_conditional(&clauses);
+        let conditional = is_conditional(clauses);
+        let head: Vec<&str> = clauses.first().map(Clause::texts).unwrap_or_default();
+        let head = strip_soft(&head);
+        let instructs = sentence.asks
+            && matches!(head, ["how", "do" | "to" | "should" | "can" | "does" | "would" | "could", next, ..] if *next != "you");
         let mission = named_mission(tokens, sentence);
         let mut earlier = None;
         let before = self.found.len();
@@ -156,10 +176,12 @@ impl Findings<'_> {
             self.pronoun(clause, &whole, &range);
             for (word, mentioned) in clause.words.iter().enumerate() {
                 let Some(mention) = mentioned.mention.map(|at| &mentions[at]) else { continue };
-                let place = Place { clauses: &clauses, clause: index, word, mention, asks: sentence.asks };
+                let place = Place { clauses, clause: index, word, mention, asks: sentence.asks, then };
                 let act = act(&place, earlier);
                 earlier = Some(act);
-                let act = if conditional && act == Act::Delegate {
+                let act = if instructs && act == Act::Delegate {
+                    Act::Named("asks how to")
+                } else if conditional && act == Act::Delegate {
                     Act::Named("only under a condition")
                 } else {
                     act

@@ -184,6 +184,8 @@ const OPENINGS: &[&str] = &[
     "let's|lets|let us?",
     "it's|its time|best|better to",
     "best|better|time to",
+    "please to|you",
+    "have|take a quick? look|peek|glance",
     "you|you're are? to",
     "your job|task is to",
     "if|when possible",
@@ -207,8 +209,96 @@ const OPENINGS: &[&str] = &[
     "which means",
 ];
 
+/// Words of courtesy that make a request of a sentence whatever its form.
+const COURTESY: &[&str] = &[
+    "wondering",
+    "wonder",
+    "chance",
+    "grateful",
+    "appreciate",
+    "appreciated",
+    "kind",
+    "alright",
+    "possible",
+    "okay",
+    "ok",
+    "please",
+    "kindly",
+    "favor",
+    "favour",
+    "happy",
+    "glad",
+    "love",
+    "nice",
+    "lovely",
+    "thankful",
+    "delighted",
+    "mind",
+    "request",
+    "asking",
+    "begging",
+    "bother",
+    "trouble",
+    "obliged",
+];
+/// In such a sentence: somebody else's wish, or a question after all.
+const NO_COURTESY: &[&str] = &[
+    "how",
+    "why",
+    "who",
+    "they",
+    "he",
+    "she",
+    "people",
+    "said",
+    "says",
+    "told",
+    "yesterday",
+    "used",
+    "don't",
+    "not",
+    "never",
+    "without",
+    "did",
+    "didn't",
+    "what",
+    "which",
+    "when",
+    "refused",
+    "tried",
+    "asked",
+    "failed",
+];
+
+/// "I was wondering whether you would", "would you be so kind as to".
+pub(super) fn courteous(before: &[&str]) -> bool {
+    let blocked = before.iter().any(|word| has(NO_COURTESY, word));
+    !blocked && before.iter().any(|word| has(COURTESY, word))
+}
+
 /// Whether the words before a verb make it a request: nothing, "can you", "I want you to", "for this".
 pub(super) fn directive(before: &[&str]) -> bool {
+    let led = matches!(
+        before.last().copied(),
+        Some(
+            "you"
+                | "to"
+                | "please"
+                | "kindly"
+                | "could"
+                | "would"
+                | "can"
+                | "just"
+                | "as"
+                | "let"
+                | "top"
+                | "sugar"
+                | "you'd"
+        )
+    );
+    if led && before.len() > 1 && courteous(before) {
+        return true;
+    }
     let mut rest = strip_soft(before);
     while let Some(taken) = OPENINGS.iter().filter_map(|opening| opens(opening, rest)).max() {
         rest = strip_soft(&rest[taken..]);

@@ -25,7 +25,20 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     if has(words::CAUSING, verb) && progressive(before) {
         return Some(Act::Delegate);
     }
+    if matches!(*verb, "it" | "this" | "that" | "these")
+        && before.split_last().is_some_and(|(give, before)| {
+            has(&["give", "send", "hand", "pass", "assign"], give) && (directive(before) || before.len() <= 8)
+        })
+    {
+        return Some(Act::Delegate);
+    }
     match *verb {
+        "at" => {
+            let thrown = |(at, word): (usize, &&str)| {
+                has(&["throw", "point", "aim", "fling"], word) && directive(&before[..at])
+            };
+            before.iter().enumerate().any(thrown).then_some(Act::Delegate)
+        }
         "to" | "too" | "towards" => given(before),
         "for" => (piece(before) || for_it_to(before, around)).then_some(Act::Delegate),
         "by" => (passive(before) || requests_work(before)).then_some(Act::Delegate),
@@ -321,7 +334,12 @@ fn piece(before: &[&str]) -> bool {
 
 /// "I want this done", "it should be handled", "have it written", "needs to be delegated".
 fn passive(before: &[&str]) -> bool {
+    let ends = |word: &str| {
+        word.len() > 4 && (word.ends_with("ed") || word.ends_with("en") || word.ends_with("ing"))
+    };
+    let last = before.len().saturating_sub(1);
     let at = before.iter().rposition(|word| has(words::DONE_BY, word));
+    let at = at.or_else(|| before.iter().rposition(|word| ends(word)).filter(|at| *at == last));
     let Some(at) = at else { return false };
     let lead = &before[..at];
     let asks = [

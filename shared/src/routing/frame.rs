@@ -1,6 +1,6 @@
 //! What is said of a lane where it is named: asked to work, asked about, stopped, refused, or only named.
 
-use super::clause::{Clause, directive, negated, strip_articles, strip_soft};
+use super::clause::{Clause, courteous, directive, negated, strip_articles, strip_soft};
 use super::names::{Mention, Whom};
 use super::text::Kind;
 use super::words::{self, LANE, QUOTE, has};
@@ -31,6 +31,8 @@ pub(super) struct Place<'a> {
     pub word: usize,
     pub mention: &'a Mention,
     pub asks: bool,
+    /// The first words of the sentences behind this one.
+    pub then: &'a [Vec<&'a str>],
 }
 
 /// The words around a lane.
@@ -105,10 +107,21 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     if let Some(act) = control(&around) {
         return act;
     }
+    if next_piece(place, &around) {
+        return Act::Delegate;
+    }
     if around.possessive && around.behind() != "to" && !around.post.is_empty() {
         return Act::Named("names something that is the lane's");
     }
     delegate::asked(&around).or_else(|| addressed(place, &around)).unwrap_or(Act::Named("names it only"))
+}
+
+/// "CODIE's next task: ...".
+fn next_piece(place: &Place<'_>, around: &Around<'_>) -> bool {
+    let piece = around.post.iter().take(2).any(|word| has(words::WORK, word));
+    let fresh = matches!(around.behind(), "next" | "new") && piece && around.post.len() <= 3;
+    let after = place.clauses[place.clause].after;
+    fresh && (around.post.last() == Some(&"is") || matches!(after, Some(Kind::Colon | Kind::Dash)))
 }
 
 /// "CODIE and the General VP": what is meant by the one is meant by the other.
@@ -141,6 +154,7 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
         "with",
         "together",
         "alongside",
+        "else",
         "but",
         "&",
         "not",
@@ -179,6 +193,12 @@ fn is_part_of_the_program(around: &Around<'_>) -> bool {
 /// "Cancel the coder VP's mission", "check on CODIE", "show me CODIE's report".
 fn control(around: &Around<'_>) -> Option<Act> {
     let last = around.pre.len().saturating_sub(1);
+    if let [before @ .., "pull", "the", "plug", "on"] | [before @ .., "put", "a" | "an", "stop" | "end", "to"] =
+        &around.pre[..]
+        && directive(before)
+    {
+        return Some(Act::Control(ControlAction::Cancel));
+    }
     let stopped = around.post.iter().any(|word| has(words::CANCELLED, word));
     let wish = |word: &&str| {
         has(
@@ -195,7 +215,8 @@ fn control(around: &Around<'_>) -> Option<Act> {
         return Some(Act::Control(ControlAction::Cancel));
     }
     for (at, verb) in around.pre.iter().enumerate() {
-        let told = matches!(around.pre[..at], [.., "let", "me" | "us"]) && !has(words::CANCEL, verb);
+        let told = matches!(around.pre[..at], [.., "let", "me" | "us"] | [.., "have" | "take", "a"])
+            && !has(words::CANCEL, verb);
         if !told && !directive(&around.pre[..at]) {
             continue;
         }
@@ -290,6 +311,12 @@ fn headed(around: &Around<'_>) -> Option<Act> {
 fn addressed(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     let pre = strip_soft(&around.pre);
     let clause = &place.clauses[place.clause];
+    // "I would be grateful if the General VP prepared".
+    if matches!(around.before(), "if" | "whether" | "that" | "for") && courteous(&around.pre) {
+        let verb = strip_soft(&around.post).first().copied().unwrap_or_default();
+        let does = has(words::MUST, verb) || has(words::VERBS, verb) || verb.ends_with("ed") || verb == "to";
+        return (does && !matches!(verb, "is" | "has" | "are")).then_some(Act::Delegate);
+    }
     if !directive(&around.pre) && !pre.is_empty() {
         return None;
     }
@@ -299,13 +326,27 @@ fn addressed(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     if !pre.is_empty() {
         return None;
     }
+    if field(place) {
+        return Some(Act::Delegate);
+    }
     if let Some(next) = place.clauses.get(place.clause + 1) {
-        let parted =
-            matches!(clause.after, Some(Kind::Comma | Kind::Colon | Kind::Dash | Kind::Close | Kind::Open));
+        let parted = matches!(clause.after, Some(Kind::Comma | Kind::Colon | Kind::Dash | Kind::Close));
         if parted {
             let strong = matches!(clause.after, Some(Kind::Colon | Kind::Dash));
-            return called(&next.texts(), strong, around.asks);
+            let said = next.texts();
+            let act = called(&said, strong, around.asks);
+            // "CODIE, the button does nothing. Sort it out."
+            let stated = act.is_none()
+                && !around.asks
+                && said.first().is_some_and(|first| has(words::ARTICLES, first));
+            let later = stated && place.then.iter().any(|then| delegate::requests_work(then));
+            return if later { Some(Act::Delegate) } else { act };
         }
+    }
+    // "Good morning, CODIE! Port the job."
+    if place.clauses[..=place.clause].iter().all(|clause| greets(&clause.texts())) {
+        let then = place.then.first()?;
+        return called(then, false, false).filter(|_| place.clause + 1 == place.clauses.len());
     }
     // "Fix it, CODIE": at the end, behind a request.
     let previous = place.clauses.get(place.clause.checked_sub(1)?)?;
@@ -315,6 +356,19 @@ fn addressed(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
         .then_some(Act::Delegate)
 }
 
+/// "Lane: General VP"; "two missions: CODIE on the code, ...".
+fn field(place: &Place<'_>) -> bool {
+    const FIELDS: [&str; 6] = ["lane", "assignee", "assign", "worker", "to", "for"];
+    let Some(previous) = place.clause.checked_sub(1).map(|index| &place.clauses[index]) else { return false };
+    let texts = previous.texts();
+    previous.after == Some(Kind::Colon) && texts.len() == 1 && FIELDS.contains(&texts[0])
+}
+
+/// Nothing but a greeting and a name.
+fn greets(texts: &[&str]) -> bool {
+    texts.iter().all(|word| has(words::SOFT, word) || has(words::ARTICLES, word) || *word == words::LANE)
+}
+
 /// The lane is the subject: "CODIE should fix it", "CODIE fix the tests", "CODIE to write the post".
 fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
     let post = strip_soft(delegate::past_joined(&around.post));
@@ -322,6 +376,9 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
     let next = post.get(1).copied().unwrap_or_default();
     if first && has(words::MODAL, verb) && has(&["you", "u"], next) {
         return called(post, false, around.asks);
+    }
+    if verb == "gets" && has(words::ARTICLES, next) && first {
+        return Some(Act::Delegate);
     }
     if has(words::MUST, verb) {
         let rest: Vec<&str> = post.iter().skip(1).filter(|word| !has(words::SOFT, word)).copied().collect();
@@ -360,6 +417,12 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
 fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
     let said = strip_soft(next);
     let Some(verb) = said.first().copied() else { return strong.then_some(Act::Delegate) };
+    if said.starts_with(&["over", "to", "you"])
+        || said.starts_with(&["your", "turn"])
+        || said.starts_with(&["you're", "up"])
+    {
+        return Some(Act::Delegate);
+    }
     let second = said.get(1).copied().unwrap_or_default();
     if has(words::CANCEL, verb) && delegate::is_its_work(&said[1..]) {
         return Some(Act::Control(ControlAction::Cancel));

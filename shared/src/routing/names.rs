@@ -246,7 +246,7 @@ fn is_persons_title(tokens: &[Token], mention: &Mention) -> bool {
     let ranked = mention.titled && before.is_some_and(|word| has(words::RANKS, word));
     let owned = mention.whom == Whom::Someone
         && tokens[mention.at.start].text == "vp"
-        && before.is_some_and(|word| has(&["my", "our", "his", "her", "their", "your", "whose"], word))
+        && before.is_some_and(|word| has(&["my", "our", "his", "her", "their", "whose"], word))
         && !after.is_some_and(|word| has(words::WORK, word));
     // "Cody Smith" is somebody else.
     let surname = !mention.titled

@@ -43,6 +43,7 @@ fn says(words: &[&str], list: &[&str]) -> bool {
 /// "Could CODIE fix this?" is a request; "can CODIE fix bugs?" asks what it is able to do.
 fn able(modal: &str, around: &Around<'_>) -> Act {
     let post = strip_soft(&around.post);
+    let post = post.strip_prefix(&["be", "able", "to"]).unwrap_or(post);
     let verb = post.first().copied().unwrap_or_default();
     let definite =
         ["this", "that", "the", "my", "our", "me", "us", "it", "these", "those", "them", "please", QUOTE];
@@ -117,6 +118,10 @@ fn about_a_fact(first: &str, second: &str, pre: &[&str], around: &Around<'_>) ->
             && !says(post, words::WORK);
         return Some(if described || general { Act::Named("asks about the lane") } else { STATUS });
     }
+    if second == "there" && says(pre, &["limit", "way", "option", "maximum", "difference", "reason", "point"])
+    {
+        return Some(Act::Named("asks about the lane"));
+    }
     let all: Vec<&str> = pre.iter().skip(1).chain(post.iter()).copied().collect();
     let about = says(&all, words::STATUS)
         || says(&all, words::WORK)
@@ -152,15 +157,20 @@ fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<
     let deed = matches!(first, "what" | "which" | "where" | "where's" | "what's");
     let progressive = says(
         &after,
-        &["doing", "working", "up", "happening", "status", "progress", "going", "state", "missions", "tasks"],
+        &["doing", "working", "happening", "status", "progress", "going", "state", "missions", "tasks"],
     );
     let owned =
         (around.possessive || has(words::RESULTS, around.behind())) && says(&around.post, words::RESULTS);
+    let up_to = after.windows(2).any(|pair| pair == ["up", "to"]);
+    let progressive = progressive || up_to;
     let result = says(pre, words::RESULTS) || owned || first != "where" && says(&around.post, words::MADE);
     let capable =
         matches!(second, "can" | "could" | "should" | "would" | "does" | "do") && !says(&after, words::WORK);
     if deed && result && !progressive && !capable {
         return Some(READ);
+    }
+    if says(&around.post, &["good", "best", "capable", "suited"]) {
+        return Some(Act::Named("asks about the lane"));
     }
     let work = says(&after, words::WORK) && !capable;
     let status = says(&after, words::STATUS)

@@ -170,6 +170,7 @@ fn pasted_lines(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut fence: Option<(&str, usize)> = None;
     let mut at = 0;
+    let (mut forwarded, mut member) = (false, false);
     let (mut after_blank, mut in_code) = (true, false);
     for line in text.split_inclusive('\n') {
         let range = at..at + line.trim_end().len();
@@ -191,6 +192,20 @@ fn pasted_lines(text: &str) -> Vec<Range<usize>> {
             }
             continue;
         }
+        if trimmed.starts_with("-----") {
+            forwarded = trimmed.contains(|c: char| c.is_alphabetic());
+            found.push(range);
+            continue;
+        }
+        if forwarded {
+            found.push(range);
+            continue;
+        }
+        let was_member = std::mem::replace(&mut member, yaml(trimmed));
+        if member && (was_member || text[at..].lines().next().is_some_and(|next| yaml(next.trim()))) {
+            found.push(range);
+            continue;
+        }
         let indented = (line.starts_with("    ") || line.starts_with('\t')) && !bullet(trimmed);
         let code = trimmed.contains(['(', ')', '{', '}', ';', '=', '<']);
         in_code = indented && code && (after_blank || in_code) && !trimmed.is_empty();
@@ -203,6 +218,18 @@ fn pasted_lines(text: &str) -> Vec<Range<usize>> {
         found.push(start..text.len());
     }
     found
+}
+
+/// A member of a list or table in YAML, or a commit's head.
+fn yaml(line: &str) -> bool {
+    let line = line.strip_prefix("- ").unwrap_or(line);
+    let commit = line
+        .strip_prefix("commit ")
+        .is_some_and(|id| id.len() >= 7 && id.bytes().all(|b| b.is_ascii_hexdigit()));
+    let key = line.split_once(':').map_or("", |(key, _)| key);
+    let lower =
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-' | b'.'));
+    commit || lower || matches!(key, "Author" | "Date" | "From" | "Subject" | "Sent" | "Cc" | "Signed-off-by")
 }
 
 fn bullet(line: &str) -> bool {
@@ -327,7 +354,7 @@ impl Scan<'_> {
             ')' | ']' | '}' | '>' | '\u{ff09}' => self.push(Kind::Close, one),
             '/' => self.push(Kind::Slash, one),
             '\u{2010}' | '\u{2011}' => self.push(Kind::Hyphen, one),
-            '\u{2012}'..='\u{2015}' | '\u{2192}' => self.push(Kind::Dash, one),
+            '\u{2012}'..='\u{2015}' | '\u{2192}' | '\u{21d2}' => self.push(Kind::Dash, one),
             '-' | '=' => self.dash(rest, one),
             _ => self.at = one.end,
         }
@@ -385,7 +412,8 @@ impl Scan<'_> {
         let mut possessive = false;
         match text.as_str() {
             "v.p" => "vp".clone_into(&mut text),
-            "u" | "ya" => "you".clone_into(&mut text),
+            "u" | "ya" | "yuo" => "you".clone_into(&mut text),
+            "teh" | "hte" => "the".clone_into(&mut text),
             _ => {}
         }
         if let Some(owner) = text.strip_suffix("'s")

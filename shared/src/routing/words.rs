@@ -124,7 +124,7 @@ pub(super) const VERBS: &[&str] = &[
 
 /// Stop a mission.
 pub(super) const CANCEL: &[&str] = &[
-    "cancel", "stop", "abort", "kill", "halt", "terminate", "scrap", "interrupt", "quit", "cease", "end", "nix",
+    "cancel", "stop", "abort", "kill", "halt", "terminate", "scrap", "interrupt", "quit", "cease", "end", "nix", "abandon",
 ];
 /// Ask how it stands.
 pub(super) const INSPECT: &[&str] = &[
@@ -244,7 +244,7 @@ pub(super) const POLITE_IF: &[&str] = &[
 
 /// Stopped, of a mission.
 pub(super) const CANCELLED: &[&str] =
-    &["cancelled", "canceled", "stopped", "aborted", "killed", "halted", "terminated", "scrapped", "interrupted", "ended"];
+    &["cancelled", "canceled", "stopped", "aborted", "killed", "halted", "terminated", "scrapped", "interrupted", "ended", "shut"];
 /// Begin a piece of work.
 pub(super) const BEGIN: &[&str] = &[
     "start", "open", "create", "launch", "queue", "begin", "run", "file", "submit", "dispatch", "schedule", "kick", "spin",
