@@ -9,6 +9,7 @@
 //! - [`event`]: the envelope and the lifecycle events. [`failure`]: the classes that policy acts on.
 //! - [`artifact`]: what an attempt left behind, in four categories. [`notice`]: what a session is told.
 //! - [`lane`], [`retry`]: profiles and policies as validated values.
+//! - [`workspace`]: the records of attempts' directories, and which of these may be removed.
 //! - [`api`]: the six tools' inputs, outputs and error codes, and the ledger's questions and answers.
 
 pub mod api;
@@ -24,3 +25,4 @@ pub mod retry;
 pub mod text;
 pub mod tier;
 pub mod time;
+pub mod workspace;
