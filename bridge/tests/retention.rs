@@ -12,7 +12,7 @@ use vp_bridge::harness::LedgerKind;
 use vp_bridge::rebuild::{Report, rebuild};
 use vp_bridge::{BridgeConfig, on_both_ledgers, prune_ledger};
 use vp_nats::topology::{MISSIONS, NOTICES};
-use vp_shared::api::RetentionStatus;
+use vp_shared::api::{LedgerMission, LedgerQuestion, RetentionStatus};
 use vp_shared::event::Event;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -81,6 +81,36 @@ async fn what_ended_long_ago_goes_when_the_log_has_forgotten_it_and_what_lives_s
     assert!(report.is_equal() && report.log_begins_at == Some(begins), "{report:?}");
     let list = world.status().await.missions;
     assert_eq!((list.get("completed"), list.get("running")), (Some(&3), Some(&1)), "{list:?}");
+    bridge.stop().await;
+}
+
+/// The log takes a key again when it has forgotten the mission, and a mission that nobody is told of must not be.
+async fn a_key_that_is_used_again_after_the_log_forgot_it_is_a_mission_of_its_own(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
+    world.append_all(&Script::new(CODER, "weekly").well()).await;
+    let bridge = world.bridge().await;
+    world.settled().await;
+    let told = world.notices().await.len();
+    world.forget_notices().await;
+    let seq = world.last_seq().await;
+    log_forgets_before(&world, seq + 1).await;
+    let mut again = Script::new(CODER, "weekly").at(1_800_000_000_000_000);
+    again.objective = "Do it once more".into();
+    let mut last = 0;
+    for mut event in again.clone().well() {
+        // The script's ids are fixed, and the server still knows them.
+        event.id = vp_nats::clock::event_id();
+        last = world.log.append(&event, last).await.unwrap().seq;
+    }
+    let status = world.settled().await;
+    assert_eq!(status.anomalies_total, 0, "{status:?}");
+    assert_eq!(world.notices().await.len(), 2 * told, "the session is told of it");
+    let question = serde_json::json!({"mission_id": again.mission_id});
+    let found: LedgerMission = world.ask(LedgerQuestion::GetMission, &question).await.0.unwrap();
+    assert_eq!(found.mission.objective, "Do it once more");
+    assert_eq!(found.events_total, again.clone().well().len() as u64);
+    let report = check(&world).await;
+    assert!(report.is_equal(), "{report:?}");
     bridge.stop().await;
 }
 
@@ -160,6 +190,7 @@ async fn projecting_goes_on_while_much_is_deleted(kind: LedgerKind) {
 }
 
 on_both_ledgers!(
+    a_key_that_is_used_again_after_the_log_forgot_it_is_a_mission_of_its_own,
     what_ended_long_ago_goes_when_the_log_has_forgotten_it_and_what_lives_stays,
     a_ledger_from_which_all_old_missions_are_gone_is_what_the_log_says,
     a_mission_whose_notice_is_not_sent_stays,
