@@ -118,6 +118,7 @@ mod tests {
 
     fn healthy() -> LedgerStatus {
         LedgerStatus {
+            retention: vp_shared::api::RetentionStatus::default(),
             cursor: 100,
             stream_last: 100,
             projected_at: Some(at(0)),
