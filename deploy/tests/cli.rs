@@ -180,8 +180,10 @@ fn what_is_too_old_is_pruned_by_hand_and_the_mission_is_still_told_of() {
     assert!(String::from_utf8_lossy(&out.stdout).contains("would go"), "{out:?}");
     assert_eq!(json(&["prune", "workspaces"]).1["removed"], 1);
     assert!(!dir.exists());
-    let (code, _, said) = json(&["artifacts", &mission]);
-    assert!(code == Some(1) && said.contains("have expired") && said.contains("workspace_days"), "{said}");
+    let (code, answer, said) = json(&["artifacts", &mission]);
+    assert_eq!((code, &answer["error"]["code"]), (Some(1), &"artifact_unavailable".into()), "{said}");
+    let said = answer["error"].to_string();
+    assert!(said.contains("have expired") && said.contains("retention.workspace_days"), "{said}");
     assert_eq!(json(&["get", &mission]).1["mission"]["status"], "completed");
 
     let (code, ledger, said) = json(&["prune", "ledger", "--dry-run"]);
