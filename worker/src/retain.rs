@@ -146,10 +146,16 @@ pub(crate) async fn keep(shared: Arc<Shared>, end: CancellationToken) {
         let Some(swept) = end.run_until_cancelled(sweep.run()).await else { return };
         match swept {
             Ok(report) => {
-                if report.removed > 0 || report.failed > 0 {
+                if let Some(first) = report.workspaces.iter().find(|one| one.trouble.is_some()) {
+                    tracing::warn!(
+                        worker_id = %shared.me.worker_id, failed = report.failed, path = first.path,
+                        trouble = first.trouble, "workspaces are kept because of a trouble"
+                    );
+                }
+                if report.removed > 0 {
                     tracing::info!(
                         worker_id = %shared.me.worker_id, removed = report.removed, bytes = report.removed_bytes,
-                        failed = report.failed, "looked through the workspaces of ended missions"
+                        "removed workspaces of ended missions"
                     );
                 }
                 shared.swept.note(Ok(&report));

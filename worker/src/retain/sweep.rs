@@ -17,7 +17,7 @@ use vp_nats::subject;
 use vp_shared::api::{Answer, ErrorCode, LedgerGet, LedgerMission, LedgerQuestion};
 use vp_shared::error::Chain;
 use vp_shared::ids::{MissionId, VpId};
-use vp_shared::mission::Status;
+use vp_shared::mission::{Mission, Status};
 use vp_shared::time::UtcTime;
 use vp_shared::workspace::{FoundWorkspace, WorkspaceEnd, WorkspacePlace, WorkspaceRecord, plan_workspaces};
 
@@ -49,6 +49,13 @@ enum Standing {
     Unknown(Option<String>),
 }
 
+/// Who did not answer in this sweep, and why: everything that they would decide is kept.
+#[derive(Debug, Default)]
+struct Silent {
+    log: Option<String>,
+    ledger: Option<String>,
+}
+
 impl Sweep<'_> {
     pub(super) async fn run(&self) -> Result<PruneReport, PruneError> {
         let root = self.request.root.clone();
@@ -58,14 +65,15 @@ impl Sweep<'_> {
             .into_iter()
             .map(|(place, record)| FoundWorkspace { in_hand: self.in_hand(&place), place, record })
             .collect();
-        let troubles = self.look_for_ends(&mut found).await?;
+        let mut silent = Silent::default();
+        let troubles = self.look_for_ends(&mut found, &mut silent).await?;
         let verdicts = plan_workspaces(&found, &self.request.owners, &self.request.policy, clock::now());
         let mut report = PruneReport::default();
         for ((one, verdict), trouble) in found.iter().zip(verdicts).zip(troubles) {
             let bytes = one.record.as_ref().and_then(|record| record.ended.as_ref()).map(|end| end.bytes);
             let mut done = PrunedWorkspace { path: path_of(&one.place), verdict, bytes, trouble };
             if verdict.removes() && !self.request.dry_run {
-                done.trouble = self.remove(one).await?.err();
+                done.trouble = self.remove(one, &mut silent).await?.err();
             }
             report.add(done);
         }
@@ -77,7 +85,11 @@ impl Sweep<'_> {
     }
 
     /// Asks which of the missions that are ours have ended, and records it. Returns what went wrong with each.
-    async fn look_for_ends(&self, found: &mut [FoundWorkspace]) -> Result<Vec<Option<String>>, PruneError> {
+    async fn look_for_ends(
+        &self,
+        found: &mut [FoundWorkspace],
+        silent: &mut Silent,
+    ) -> Result<Vec<Option<String>>, PruneError> {
         let mut standings: HashMap<MissionId, Standing> = HashMap::new();
         let mut troubles = Vec::with_capacity(found.len());
         for one in found {
@@ -87,7 +99,7 @@ impl Sweep<'_> {
             };
             let standing = match standings.get(&record.mission_id) {
                 Some(known) => known.clone(),
-                None => self.standing(&record.vp_id, &record.mission_id).await,
+                None => self.standing(&record.vp_id, &record.mission_id, silent).await,
             };
             standings.insert(record.mission_id.clone(), standing.clone());
             troubles.push(match standing {
@@ -112,31 +124,48 @@ impl Sweep<'_> {
         (ours && record.ended.is_none() && !found.in_hand).then(|| record.clone())
     }
 
-    async fn standing(&self, vp_id: &VpId, mission_id: &MissionId) -> Standing {
-        match self.log.read(vp_id, mission_id).await {
-            Ok(Some(logged)) => standing_of(logged.mission.status, logged.mission.finished_at),
-            Ok(None) => self.ask_ledger(mission_id).await,
-            Err(error) => Standing::Unknown(Some(Chain(&error).to_string())),
+    async fn standing(&self, vp_id: &VpId, mission_id: &MissionId, silent: &mut Silent) -> Standing {
+        match self.read(vp_id, mission_id, silent).await {
+            Ok(Some(mission)) => standing_of(mission.status, mission.finished_at),
+            Ok(None) => match self.ask_ledger(mission_id, silent).await {
+                Ok(standing) => standing,
+                Err(why) => Standing::Unknown(Some(why)),
+            },
+            Err(why) => Standing::Unknown(Some(why)),
         }
     }
 
-    /// What the ledger knows of a mission that the log has forgotten.
-    async fn ask_ledger(&self, mission_id: &MissionId) -> Standing {
-        let unknown = |why: String| Standing::Unknown(Some(why));
-        let question = match serde_json::to_vec(&LedgerGet { mission_id: mission_id.clone() }) {
-            Ok(question) => question,
-            Err(error) => return unknown(error.to_string()),
-        };
+    /// The mission as the log has it. A log that was silent once is not asked again in this sweep.
+    async fn read(
+        &self,
+        vp_id: &VpId,
+        mission_id: &MissionId,
+        silent: &mut Silent,
+    ) -> Result<Option<Mission>, String> {
+        if let Some(why) = &silent.log {
+            return Err(why.clone());
+        }
+        match self.log.read(vp_id, mission_id).await {
+            Ok(logged) => Ok(logged.map(|logged| logged.mission)),
+            Err(error) => Err(silent.log.insert(Chain(&error).to_string()).clone()),
+        }
+    }
+
+    /// What the ledger knows of a mission that the log has forgotten; asked as the log is.
+    async fn ask_ledger(&self, mission_id: &MissionId, silent: &mut Silent) -> Result<Standing, String> {
+        if let Some(why) = &silent.ledger {
+            return Err(why.clone());
+        }
+        let question = LedgerGet { mission_id: mission_id.clone() };
+        let question = serde_json::to_vec(&question).map_err(|error| error.to_string())?;
         let subject = subject::ledger(LedgerQuestion::GetMission);
-        let reply = match request(self.conn, &subject, question.into(), None, LEDGER_PATIENCE).await {
-            Ok(reply) => reply,
-            Err(error) => return unknown(Chain(&error).to_string()),
-        };
-        match Answer::<LedgerMission>::from_json(&reply) {
-            Ok(Answer(Ok(LedgerMission { mission, .. }))) => standing_of(mission.status, mission.finished_at),
-            Ok(Answer(Err(error))) if error.code == ErrorCode::NotFound => Standing::Unknown(None),
-            Ok(Answer(Err(error))) => unknown(error.message),
-            Err(error) => unknown(error.to_string()),
+        let reply = request(self.conn, &subject, question.into(), None, LEDGER_PATIENCE).await;
+        let reply = reply.map_err(|error| silent.ledger.insert(Chain(&error).to_string()).clone())?;
+        let answer = Answer::<LedgerMission>::from_json(&reply).map_err(|error| error.to_string())?;
+        match answer.0 {
+            Ok(LedgerMission { mission, .. }) => Ok(standing_of(mission.status, mission.finished_at)),
+            Err(error) if error.code == ErrorCode::NotFound => Ok(Standing::Unknown(None)),
+            Err(error) => Err(error.message),
         }
     }
 
@@ -166,14 +195,18 @@ impl Sweep<'_> {
 
     /// Removes it, unless the log says by now that its mission lives (a key may be used again when the log has
     /// forgotten it), or it is no longer the directory that was planned about.
-    async fn remove(&self, found: &FoundWorkspace) -> Result<Result<(), String>, PruneError> {
+    async fn remove(
+        &self,
+        found: &FoundWorkspace,
+        silent: &mut Silent,
+    ) -> Result<Result<(), String>, PruneError> {
         let place = &found.place;
-        match self.log.read(&place.vp_id, &place.mission_id).await {
-            Ok(Some(logged)) if !logged.mission.status.is_terminal() => {
+        match self.read(&place.vp_id, &place.mission_id, silent).await {
+            Ok(Some(mission)) if !mission.status.is_terminal() => {
                 return Ok(Err("its mission lives again".to_owned()));
             }
             Ok(_) => {}
-            Err(error) => return Ok(Err(Chain(&error).to_string())),
+            Err(why) => return Ok(Err(why)),
         }
         if self.in_hand(place) {
             return Ok(Err("its mission is in hand by now".to_owned()));
@@ -208,7 +241,7 @@ impl PruneReport {
             self.removed_bytes += bytes;
         } else {
             if let Some(trouble) = &done.trouble {
-                tracing::warn!(path = done.path, trouble, "a workspace is kept because of a trouble");
+                tracing::debug!(path = done.path, trouble, "a workspace is kept because of a trouble");
             }
             self.kept_bytes += bytes;
         }
