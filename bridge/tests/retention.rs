@@ -114,6 +114,27 @@ async fn a_key_that_is_used_again_after_the_log_forgot_it_is_a_mission_of_its_ow
     bridge.stop().await;
 }
 
+async fn a_mission_that_is_scheduled_under_a_key_that_the_log_forgot_is_a_new_one_too(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
+    world.append_all(&Script::new(CODER, "weekly").well()).await;
+    let bridge = world.bridge().await;
+    world.settled().await;
+    let seq = world.last_seq().await;
+    log_forgets_before(&world, seq + 1).await;
+    let mut again = Script::new(CODER, "weekly");
+    let (mut scheduled, mut dispatched) = (again.scheduled(), again.dispatched());
+    scheduled.id = vp_nats::clock::event_id();
+    dispatched.id = vp_nats::clock::event_id();
+    let at = vp_nats::clock::now().plus(DAY);
+    world.log.append_scheduled(&scheduled, &dispatched, at, 0).await.unwrap();
+    until("it is scheduled", async || {
+        let status = world.status().await;
+        status.anomalies_total == 0 && status.missions.get("scheduled") == Some(&1)
+    })
+    .await;
+    bridge.stop().await;
+}
+
 async fn a_ledger_from_which_all_old_missions_are_gone_is_what_the_log_says(kind: LedgerKind) {
     let mut world = World::start_on(kind).await;
     world.poison("missions.nonsense", "?").await;
@@ -190,6 +211,7 @@ async fn projecting_goes_on_while_much_is_deleted(kind: LedgerKind) {
 }
 
 on_both_ledgers!(
+    a_mission_that_is_scheduled_under_a_key_that_the_log_forgot_is_a_new_one_too,
     a_key_that_is_used_again_after_the_log_forgot_it_is_a_mission_of_its_own,
     what_ended_long_ago_goes_when_the_log_has_forgotten_it_and_what_lives_stays,
     a_ledger_from_which_all_old_missions_are_gone_is_what_the_log_says,

@@ -51,7 +51,7 @@ async fn two_admins_at_once_make_one_topology() {
 async fn a_log_that_would_forget_a_mission_before_its_deadline_is_not_made() {
     let server = TestServer::start().await;
     let conn = server.connect().await;
-    for too_short in [MAX_DEADLINE, MIN_LOG_RETENTION - Duration::from_secs(1)] {
+    for too_short in [MAX_DEADLINE, MIN_LOG_RETENTION.saturating_sub(Duration::from_secs(1))] {
         let config = TopologyConfig { retention: too_short, ..TopologyConfig::default() };
         let error = topology::ensure(&conn, &config, &lanes(30)).await.unwrap_err();
         assert!(matches!(error, TopologyError::TooShort { days: 30 }), "{error}");

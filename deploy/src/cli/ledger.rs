@@ -88,7 +88,7 @@ pub fn reconciled(status: &ReconcilerStatus) -> String {
 }
 
 /// What was deleted by policy, in a line.
-fn retained(status: &RetentionStatus) -> String {
+pub fn retained(status: &RetentionStatus) -> String {
     let RetentionStatus { missions_deleted, rows_deleted, waiting, .. } = status;
     let Some(next_at) = status.next_at else { return "kept for ever".to_owned() };
     let ran = status.ran_at.map_or_else(|| "not looked yet".to_owned(), |at| format!("looked at {at}"));
