@@ -17,6 +17,7 @@ use crate::notify::Sender;
 use crate::project::Names;
 use crate::reconcile::Reconciler;
 use crate::recover::Recovery;
+use crate::retain::Retention;
 use crate::service::{self, Clerk};
 use crate::status::StatusBoard;
 
@@ -29,6 +30,7 @@ pub(crate) struct Active {
     service: Service,
     recovery: Duty,
     reconciler: Duty,
+    retention: Duty,
     projector: Duty,
     sender: Duty,
     ledger: Arc<Ledger>,
@@ -71,11 +73,18 @@ impl Active {
             recover_after: config.recover_after,
         };
         let reconciler = Reconciler::new(conn.clone(), Arc::clone(&ledger), status.clone(), config.reconcile);
+        let retention = Retention {
+            conn: conn.clone(),
+            ledger: Arc::clone(&ledger),
+            status: status.clone(),
+            policy: config.retention,
+        };
         let projector = duties.start("projector", |stop| projector.run(stop));
         let sender = duties.start("notice sender", |stop| sender.run(stop));
         let recovery = duties.start("recovery", |stop| recovery.run(stop));
         let reconciler = duties.start("reconciler", |stop| reconciler.run(stop));
-        Ok(Self { service, recovery, reconciler, projector, sender, ledger })
+        let retention = duties.start("retention", |stop| retention.run(stop));
+        Ok(Self { service, recovery, reconciler, retention, projector, sender, ledger })
     }
 
     /// Ends when the ledger may be another bridge's.
@@ -86,6 +95,7 @@ impl Active {
     /// Stops in order: no more questions, the batch at hand is stored, its notices are sent. At most a minute.
     pub(crate) async fn stop(self) {
         self.service.stop().await;
+        self.retention.stop(STOP_PATIENCE).await;
         self.reconciler.stop(STOP_PATIENCE).await;
         self.recovery.stop(STOP_PATIENCE).await;
         self.projector.stop(STOP_PATIENCE).await;

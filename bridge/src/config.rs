@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use vp_shared::lane::Lanes;
 
+use crate::retain::LedgerRetention;
+
 /// How a bridge runs.
 #[derive(Clone)]
 pub struct BridgeConfig {
@@ -22,6 +24,8 @@ pub struct BridgeConfig {
     pub recover_after: Duration,
     /// How the reconciler takes its time.
     pub reconcile: ReconcileTimes,
+    /// What the ledger keeps.
+    pub retention: LedgerRetention,
 }
 
 /// How the reconciler takes its time: what it acts on stays so for longer than any hand-over takes, and yet a stranded
@@ -48,7 +52,8 @@ impl Default for ReconcileTimes {
 }
 
 impl BridgeConfig {
-    /// With batches of at most 1,000 messages, a sweep each 15 s, and workers taken for dead after 20 s.
+    /// With batches of at most 1,000 messages, a sweep each 15 s, and workers taken for dead after 20 s; the ledger
+    /// keeps everything.
     pub fn new(ledger: impl Into<String>, lanes: Lanes) -> Self {
         Self {
             ledger: ledger.into(),
@@ -57,6 +62,7 @@ impl BridgeConfig {
             sweep_every: Duration::from_secs(15),
             recover_after: Duration::from_secs(20),
             reconcile: ReconcileTimes::default(),
+            retention: LedgerRetention::default(),
         }
     }
 }
@@ -72,6 +78,7 @@ impl fmt::Debug for BridgeConfig {
             .field("sweep_every", &self.sweep_every)
             .field("recover_after", &self.recover_after)
             .field("reconcile", &self.reconcile)
+            .field("retention", &self.retention)
             .finish()
     }
 }

@@ -5,7 +5,7 @@
 //! - `entity`, `row`, `place`: its tables, and our types as rows.
 //! - `load`, `commit`, `write`: the projector's way in: missions out, one transaction back.
 //! - `ask`: the doors' questions. `outbox`: notices to be sent. `compare`: two ledgers, row by row.
-//! - `unfinished`: what the reconciler looks through.
+//! - `unfinished`: what the reconciler looks through. `retain`: old missions, found and deleted.
 
 mod ask;
 mod commit;
@@ -20,6 +20,7 @@ mod open;
 mod outbox;
 mod place;
 pub(crate) mod postgres;
+mod retain;
 mod row;
 mod sqlite;
 mod unfinished;

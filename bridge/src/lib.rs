@@ -6,6 +6,7 @@
 //! - `consume`: the log in order, one transaction a batch. `notify`: notices, sent and marked.
 //! - [`service`]: the ledger over NATS. `recover`: missions of dead workers, handed back.
 //! - `reconcile`: missions that nothing would bring on any more, brought back or ended.
+//! - `retain`: what ended long ago and the log has forgotten, deleted by policy.
 //! - `ledger`: the database; nothing else opens it. [`rebuild`]: it once more, from the log.
 //!
 //! The database cursor is the only position. Each batch is one transaction with the cursor as a compare-and-set, so a
@@ -26,6 +27,7 @@ mod project;
 pub mod rebuild;
 mod reconcile;
 mod recover;
+mod retain;
 pub mod service;
 mod standby;
 mod status;
@@ -42,6 +44,7 @@ use vp_nats::topology::MISSIONS;
 pub use config::{BridgeConfig, ReconcileTimes};
 pub use error::{BridgeError, LedgerError};
 pub use ledger::shown as shown_ledger;
+pub use retain::{LedgerPruneReport, LedgerRetention, PruneLedgerError, prune_ledger};
 pub use status::BridgeStatus;
 
 use duty::{Duties, Duty};

@@ -49,6 +49,8 @@ pub(crate) struct Change {
     pub(crate) mission: bool,
     /// The mission is new.
     pub(crate) born: bool,
+    /// Another mission of its id had ended, and the log has forgotten that one.
+    pub(crate) again: bool,
     /// A lawful event.
     pub(crate) event: Option<event::Model>,
     /// Rows of attempts that are new or other ones now.
@@ -88,6 +90,10 @@ pub(crate) fn project(
         let what = format!("the mission belongs to {}, not to {}", held.mission.vp_id, event.vp_id);
         return Change::anomaly(at, &record.subject, what);
     }
+    let again = begins_again(live.as_ref(), record, event);
+    if again {
+        *live = None;
+    }
     let born = live.is_none();
     let asked_to_stop = live.as_ref().is_some_and(|held| held.mission.cancel.is_some());
     let applied = apply(live, event, at);
@@ -104,6 +110,7 @@ pub(crate) fn project(
     let mut change = Change {
         mission: true,
         born,
+        again,
         event: Some(event_row(at, live.born, record, event)),
         ..Change::default()
     };
@@ -116,6 +123,13 @@ pub(crate) fn project(
         }
     }
     change
+}
+
+/// True when the same key was used once more after the log had forgotten the ended mission: the server stored this only
+/// because it held nothing of it any more.
+fn begins_again(live: Option<&Live>, record: &Record, event: &Event) -> bool {
+    let first = matches!(event.kind(), EventKind::Scheduled | EventKind::Dispatched);
+    first && record.begins && live.is_some_and(|held| held.mission.status.is_terminal())
 }
 
 fn apply(live: &mut Option<Live>, event: &Event, at: Place) -> Applied {

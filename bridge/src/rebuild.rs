@@ -141,8 +141,8 @@ async fn check_against(
     let place = place_in(&cursors, stream);
     let fresh = Ledger::open_unlocked(&scratch.location).await?;
     let end = project(conn, &fresh, Cursor { seq: 0, event_at: None, ..place }, place.seq, names).await?;
-    let old = snapshot.born_before(Place::new(place.epoch, stream.first_seq)).await?;
-    let floor = Place::new(place.epoch, if old > 0 { stream.first_seq } else { 0 });
+    let begins = Place::new(place.epoch, stream.first_seq);
+    let floor = if snapshot.has_rows_before(begins).await? { begins } else { Place::new(place.epoch, 0) };
     let (wanted, _) = fresh.snapshot().await?;
     let tables = compare(&wanted, Some(&snapshot), floor.pos()).await?;
     drop((wanted, snapshot));

@@ -141,6 +141,7 @@ impl Clerk {
             anomalies_total,
             anomalies,
             reconciler: self.status.subscribe().borrow().reconciler.clone(),
+            retention: self.status.subscribe().borrow().retention.clone(),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use vp_shared::api::ReconcilerStatus;
+use vp_shared::api::{ReconcilerStatus, RetentionStatus};
 
 /// How a bridge is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +24,8 @@ pub struct BridgeStatus {
     pub handed_back: u64,
     /// What the reconciler has found and done.
     pub reconciler: ReconcilerStatus,
+    /// What the ledger has deleted by policy.
+    pub retention: RetentionStatus,
     /// What stops the projector now, if anything.
     pub projector_error: Option<String>,
     /// What stops the notices now, if anything.

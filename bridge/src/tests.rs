@@ -49,6 +49,7 @@ pub(crate) fn raw(seq: u64, subject: &str, payload: impl Into<Bytes>) -> Record 
         stored_at: UtcTime::from_micros(1_700_000_000_000_000 + i64::try_from(seq).unwrap()),
         deleted: false,
         message_id: None,
+        begins: false,
     }
 }
 

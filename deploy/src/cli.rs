@@ -6,6 +6,7 @@ mod lanes;
 mod ledger;
 mod notices;
 mod output;
+mod prune;
 mod route;
 mod serve;
 mod tools;
@@ -114,6 +115,9 @@ enum Command {
     /// Look after the ledger
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Remove by hand what the policy of retention does not keep
+    #[command(subcommand)]
+    Prune(prune::Prune),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -231,6 +235,7 @@ async fn run(command: Command, context: Context) -> Result<Exit, Failed> {
         Command::Route(args) => route::run(&context, args),
         Command::Lanes(args) => lanes::run(&context, args).await,
         Command::Ledger(command) => ledger::run(&context, command).await,
+        Command::Prune(command) => prune::run(&context, command).await,
         Command::Doctor => doctor::run(&context).await,
         Command::Bench(args) => Box::pin(crate::bench::run(&context, args)).await,
         // Carried out before a runtime exists.

@@ -160,7 +160,8 @@ pub async fn ensure_topology(conn: &Connection, settings: &Settings) -> Result<(
 
 /// Starts the bridge.
 pub async fn start_bridge(conn: Connection, settings: &Settings) -> Result<Bridge, Failed> {
-    let config = BridgeConfig::new(settings.ledger(), settings.lanes.clone());
+    let mut config = BridgeConfig::new(settings.ledger(), settings.lanes.clone());
+    config.retention.keep_for = settings.ledger_keeps();
     Bridge::start(conn, config).await.map_err(|error| Failed::from_error(Exit::Failure, &error))
 }
 
@@ -182,6 +183,7 @@ pub async fn start_worker(
     let lanes = lanes.map(|(vp_id, lane)| (vp_id.clone(), lane.clone())).collect();
     let mut config = WorkerConfig::new(worker_id, link::host(), settings.workspace_root(), lanes, keeper()?);
     config.drain_timeout = settings.worker.drain();
+    config.retention = settings.workspace_policy();
     // Where its credentials do not allow that, the server refuses and the worker says so.
     config.may_create_consumers = true;
     Worker::start(conn, config).await.map_err(|error| Failed::from_error(Exit::Failure, &error))

@@ -11,7 +11,9 @@ fn help_says_what_there_is() {
     let sandbox = Sandbox::new();
     let help = |args: &[&str]| String::from_utf8(sandbox.vp(args).stdout).unwrap();
     insta::assert_snapshot!("help", help(&["--help"]));
-    for command in ["dispatch", "wait", "notices", "bench", "demo", "ledger rebuild"] {
+    for command in
+        ["dispatch", "wait", "notices", "bench", "demo", "ledger rebuild", "prune", "prune workspaces"]
+    {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");
         insta::assert_snapshot!(format!("help_{}", command.replace(' ', "_")), help(&args));
@@ -126,6 +128,67 @@ fn a_mission_goes_out_and_its_result_comes_back() {
         kinds,
         ["dispatched", "started", "outcome_recorded", "completed"].map(|kind| format!("vp.mission.{kind}"))
     );
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn what_is_too_old_is_pruned_by_hand_and_the_mission_is_still_told_of() {
+    let sandbox = Sandbox::new();
+    let repo = git_repository();
+    let up = sandbox.up();
+    let constraint = format!("repo={}", repo.path().display());
+    let json = |args: &[&str]| {
+        let out = sandbox.vp(&[args, &["-o", "json"]].concat());
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        (out.status.code(), serde_json::from_slice::<Value>(&out.stdout).unwrap_or_default(), said)
+    };
+    let dispatch = [
+        "dispatch",
+        "--session",
+        "me",
+        "--lane",
+        "vp.general.primary",
+        "--constraint",
+        &constraint,
+        "--wait",
+        "Report",
+    ];
+    let (code, waited, said) = json(&dispatch);
+    assert_eq!(code, Some(0), "{said}");
+    let mission = waited["mission"]["mission_id"].as_str().unwrap().to_owned();
+    let (code, kept, said) = json(&["prune", "workspaces"]);
+    assert_eq!(
+        (code, &kept["removed"], &kept["workspaces"][0]["verdict"]),
+        (Some(0), &0.into(), &"kept".into()),
+        "{said}"
+    );
+
+    // As 91 days later.
+    let dir = sandbox.data().join("workspaces").join(kept["workspaces"][0]["path"].as_str().unwrap());
+    let record = dir.join("workspace.json");
+    let mut text: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    assert_eq!(
+        (text["mission_id"].as_str(), text["ended"]["status"].as_str()),
+        (Some(&*mission), Some("completed"))
+    );
+    text["ended"]["at"] = "2020-01-01T00:00:00Z".into();
+    std::fs::write(&record, text.to_string()).unwrap();
+    let (_, planned, _) = json(&["prune", "workspaces", "--dry-run"]);
+    assert_eq!((&planned["removed"], &planned["workspaces"][0]["verdict"]), (&1.into(), &"too_old".into()));
+    assert_eq!(json(&["artifacts", &mission]).0, Some(0), "a dry run removes nothing");
+    let out = sandbox.vp(&["prune", "workspaces", "--dry-run"]);
+    assert!(String::from_utf8_lossy(&out.stdout).contains("would go"), "{out:?}");
+    assert_eq!(json(&["prune", "workspaces"]).1["removed"], 1);
+    assert!(!dir.exists());
+    let (code, answer, said) = json(&["artifacts", &mission]);
+    assert_eq!((code, &answer["error"]["code"]), (Some(1), &"artifact_unavailable".into()), "{said}");
+    let said = answer["error"].to_string();
+    assert!(said.contains("have expired") && said.contains("retention.workspace_days"), "{said}");
+    assert_eq!(json(&["get", &mission]).1["mission"]["status"], "completed");
+
+    let (code, ledger, said) = json(&["prune", "ledger", "--dry-run"]);
+    assert_eq!((code, &ledger["missions"]), (Some(0), &0.into()), "{said}");
+    assert!(json(&["ledger", "status"]).1["retention"]["next_at"].is_string());
     assert_eq!(up.stop(), Some(0));
 }
 

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use vp_shared::api::{ErrorCode, ToolError};
+use vp_shared::mission::MAX_DEADLINE;
 use vp_shared::time::UtcTime;
 
 /// How long after its start a mission must end, when its caller said nothing.
 const DEFAULT_DEADLINE: Duration = Duration::from_hours(7 * 24);
-/// How far away a deadline may be: well within the retention of the log.
-const MAX_DEADLINE: Duration = Duration::from_hours(30 * 24);
 
 /// The times of a mission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

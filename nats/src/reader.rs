@@ -45,6 +45,8 @@ pub struct Record {
     pub deleted: bool,
     /// Its message id, if any.
     pub message_id: Option<String>,
+    /// It was stored on the condition that the log held nothing of its mission: that mission begins here.
+    pub begins: bool,
 }
 
 /// What identifies a stream: the same name after a deletion is another stream, whose sequences start again.

@@ -11,6 +11,7 @@ use async_nats::jetstream::ErrorCode;
 use serde_json::Value;
 use vp_shared::ids::VpId;
 use vp_shared::lane::{LaneProfile, Lanes};
+use vp_shared::mission::{MAX_DEADLINE, MIN_LOG_RETENTION};
 use vp_shared::tier::Tier;
 
 use crate::api::{ApiError, ask};
@@ -64,6 +65,15 @@ pub enum TopologyError {
         /// What to do.
         advice: &'static str,
     },
+    /// The log would forget missions that may still live.
+    #[error(
+        "the log would keep events for {days} days only, and a deadline may be {} days away: want at least {} days",
+        MAX_DEADLINE.as_secs() / 86_400, MIN_LOG_RETENTION.as_secs() / 86_400
+    )]
+    TooShort {
+        /// How long it would keep them, in whole days.
+        days: u64,
+    },
     /// The server refused.
     #[error("nats-server refused to make {asset}: {reason}")]
     Refused {
@@ -100,6 +110,7 @@ pub fn queue_consumer(vp_id: &VpId, tier: Tier) -> String {
 /// # Errors
 /// [`TopologyError`]; what was made until then stays and is verified by the next run.
 pub async fn ensure(conn: &Connection, config: &TopologyConfig, lanes: &Lanes) -> Result<(), TopologyError> {
+    keeps_what_lives(config)?;
     for stream in assets::streams(config) {
         verify::ensure_stream(conn, &stream).await?;
     }
@@ -111,11 +122,20 @@ pub async fn ensure(conn: &Connection, config: &TopologyConfig, lanes: &Lanes) -
     Ok(())
 }
 
+/// Retention never eats a mission that lives.
+fn keeps_what_lives(config: &TopologyConfig) -> Result<(), TopologyError> {
+    if config.retention < MIN_LOG_RETENTION {
+        return Err(TopologyError::TooShort { days: config.retention.as_secs() / 86_400 });
+    }
+    Ok(())
+}
+
 /// Looks only: everything that [`ensure`] makes is there and as it must be.
 ///
 /// # Errors
 /// [`TopologyError`], `Missing` for what is not there.
 pub async fn verify(conn: &Connection, config: &TopologyConfig, lanes: &Lanes) -> Result<(), TopologyError> {
+    keeps_what_lives(config)?;
     for stream in assets::streams(config) {
         verify::verify_stream(conn, &stream).await?;
     }

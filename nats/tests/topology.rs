@@ -11,6 +11,7 @@ use async_nats::jetstream::stream;
 use common::{World, lane_id, lanes, profile};
 use vp_nats::harness::TestServer;
 use vp_nats::topology::{self, TopologyConfig, TopologyError, lane_state, queue_consumer};
+use vp_shared::mission::{MAX_DEADLINE, MIN_LOG_RETENTION};
 use vp_shared::tier::Tier;
 
 #[tokio::test]
@@ -44,6 +45,27 @@ async fn two_admins_at_once_make_one_topology() {
         tokio::join!(topology::ensure(&one, &config, &lanes), topology::ensure(&other, &config, &lanes));
     a.unwrap();
     b.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_that_would_forget_a_mission_before_its_deadline_is_not_made() {
+    let server = TestServer::start().await;
+    let conn = server.connect().await;
+    for too_short in [MAX_DEADLINE, MIN_LOG_RETENTION.saturating_sub(Duration::from_secs(1))] {
+        let config = TopologyConfig { retention: too_short, ..TopologyConfig::default() };
+        let error = topology::ensure(&conn, &config, &lanes(30)).await.unwrap_err();
+        assert!(matches!(error, TopologyError::TooShort { days: 30 }), "{error}");
+        assert!(error.to_string().contains("want at least 31 days"), "{error}");
+    }
+    assert!(conn.jetstream().get_stream("MISSIONS").await.is_err(), "nothing was made");
+    let config = TopologyConfig { retention: MIN_LOG_RETENTION, ..TopologyConfig::default() };
+    topology::ensure(&conn, &config, &lanes(30)).await.unwrap();
+    let mut stream = conn.jetstream().get_stream("MISSIONS").await.unwrap();
+    let kept = stream.info().await.unwrap().config.clone();
+    assert!(kept.max_age > MAX_DEADLINE && kept.max_bytes <= 0 && kept.max_messages <= 0, "{kept:?}");
+    let error =
+        topology::verify(&conn, &TopologyConfig { retention: MAX_DEADLINE, ..config }, &lanes(30)).await;
+    assert!(matches!(error, Err(TopologyError::TooShort { .. })), "{error:?}");
 }
 
 #[tokio::test]

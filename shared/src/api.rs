@@ -11,7 +11,7 @@ pub use answer::{Answer, ErrorCode, ToolError, parse};
 pub use attempts::apply_attempt;
 pub use ledger::{
     Anomaly, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerQuestion, LedgerStatus, PageCursor,
-    ReconcilerStatus, Repaired,
+    ReconcilerStatus, Repaired, RetentionStatus,
 };
 pub use tools::{
     ArtifactExcerpt, CancelMission, CancelStatus, Cancelled, DispatchMission, Dispatched, GetMission,
@@ -19,4 +19,4 @@ pub use tools::{
     ResultArtifacts, RouteWords, StatusFilter, TOOLS, ToolName, WaitMission, Waited,
 };
 pub use views::{AttemptStatus, AttemptView, CancelView, EventView, MissionView};
-pub use worker::{LanePresence, Presence, WorkerAnswer, WorkerQuestion};
+pub use worker::{LanePresence, Presence, WorkerAnswer, WorkerQuestion, WorkspaceStatus};

@@ -10,6 +10,7 @@
 //! - [`artifact`]: what an attempt left behind, in four categories. [`notice`]: what a session is told.
 //! - [`lane`], [`retry`]: profiles and policies as validated values.
 //! - [`routing`]: what the user's own words ask for, and of which lane.
+//! - [`workspace`]: the records of attempts' directories, and which of these may be removed.
 //! - [`api`]: the six tools' inputs, outputs and error codes, and the ledger's questions and answers.
 
 pub mod api;
@@ -26,3 +27,4 @@ pub mod routing;
 pub mod text;
 pub mod tier;
 pub mod time;
+pub mod workspace;

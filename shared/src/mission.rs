@@ -9,5 +9,8 @@ mod state;
 pub use decide::{Claimant, Command, Effect, Liveness, Reply, StopReason, decide};
 pub use fold::{Applied, CancelRequest, Mission, Owner};
 pub use repair::{Place, Plan, Repair, Standing, Timer, plan};
-pub use spec::{Budget, Input, InputSource, MAX_OBJECTIVE_BYTES, MissionSpec, ReplyMode, content_digest};
+pub use spec::{
+    Budget, Input, InputSource, MAX_DEADLINE, MAX_OBJECTIVE_BYTES, MIN_LOG_RETENTION, MissionSpec, ReplyMode,
+    content_digest,
+};
 pub use state::{EventKind, Status, Step, step};

@@ -57,6 +57,12 @@ impl UtcTime {
         Self::from_micros(self.0.saturating_add(micros))
     }
 
+    /// This moment less `duration`.
+    pub fn minus(self, duration: Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self::from_micros(self.0.saturating_sub(micros))
+    }
+
     /// Reads RFC 3339 with any offset; digits below a microsecond are cut.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use vp_shared::ids::WorkerId;
 use vp_shared::lane::Lanes;
+use vp_shared::workspace::WorkspacePolicy;
 
 use crate::error::WorkerError;
 
@@ -31,6 +32,10 @@ pub struct WorkerConfig {
     pub finalize_grace: Duration,
     /// After how long without an entry, while slots are free and entries wait, the alarm is given.
     pub starved_after: Duration,
+    /// What is kept of the workspaces of missions that have ended.
+    pub retention: WorkspacePolicy,
+    /// How often workspaces are looked through.
+    pub sweep_every: Duration,
 }
 
 /// How the keeper is started: the `vp` binary with its hidden subcommand.
@@ -43,7 +48,8 @@ pub struct KeeperCommand {
 }
 
 impl WorkerConfig {
-    /// A configuration with the usual waits: 60 s to drain, 60 s for the finalising host to come back.
+    /// A configuration with the usual waits: 60 s to drain, 60 s for the finalising host to come back. All
+    /// workspaces are kept.
     pub fn new(
         worker_id: WorkerId,
         host: impl Into<String>,
@@ -62,6 +68,8 @@ impl WorkerConfig {
             may_create_consumers: false,
             finalize_grace: Duration::from_mins(1),
             starved_after: Duration::from_mins(1),
+            retention: WorkspacePolicy::default(),
+            sweep_every: Duration::from_mins(5),
         }
     }
 

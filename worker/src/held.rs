@@ -276,6 +276,11 @@ impl HeldMissions {
         self.poke.notify_one();
     }
 
+    /// True when the mission is in hand.
+    pub(crate) fn has(&self, mission_id: &MissionId) -> bool {
+        self.map().contains_key(mission_id)
+    }
+
     /// Answers for this worker.
     pub(crate) fn answer(&self, question: &WorkerQuestion) -> WorkerAnswer {
         let WorkerQuestion::Holds { mission_id, .. } = question;

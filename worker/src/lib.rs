@@ -9,6 +9,7 @@
 //! - `attempt`: prepare, execute, finish, lay down, conclude, ack. `executor`: what runs it.
 //! - `workspace`, `artifacts`, `receipt`: the attempt's directory and what is left in it.
 //! - `held`, `lease`, `watch`, `presence`: what is in hand, renewed, watched; that this worker lives.
+//! - `retain`: workspaces of missions that ended long ago, removed by policy.
 //! - `starved`: the alarm when entries wait, slots are free, and none comes.
 //! - [`keeper`]: the helper process that owns an executor's tree.
 
@@ -25,6 +26,7 @@ mod owner;
 mod presence;
 mod queues;
 mod receipt;
+mod retain;
 mod run;
 mod starved;
 mod turns;
@@ -34,4 +36,5 @@ mod workspace;
 
 pub use config::{KeeperCommand, WorkerConfig};
 pub use error::WorkerError;
+pub use retain::{PruneError, PruneReport, PruneRequest, PrunedWorkspace, prune};
 pub use worker::Worker;

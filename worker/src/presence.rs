@@ -112,5 +112,6 @@ fn now(shared: &Shared, lanes: &[Arc<Lane>], since: UtcTime) -> Presence {
         lanes: lanes.collect(),
         since,
         draining: shared.draining.load(Ordering::Relaxed),
+        workspaces: shared.swept.now(),
     }
 }

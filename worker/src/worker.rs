@@ -20,7 +20,7 @@ use crate::config::WorkerConfig;
 use crate::error::WorkerError;
 use crate::held::{HeldMissions, Stop};
 use crate::run::Lane;
-use crate::{lease, presence, run, starved, watch as hints};
+use crate::{lease, presence, retain, run, starved, watch as hints};
 
 /// How long giving attempts back may take beyond the executors' grace.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) me: WorkerRef,
     pub(crate) held: Arc<HeldMissions>,
     pub(crate) draining: AtomicBool,
+    pub(crate) swept: retain::Tally,
 }
 
 /// A worker at work. Dropped, it ends as a killed process would: nothing is given back, keepers kill the executors.
@@ -71,6 +72,7 @@ impl Worker {
             log: MissionLog::new(&conn),
             held: Arc::default(),
             draining: AtomicBool::new(false),
+            swept: retain::Tally::default(),
             conn,
             config,
             me,
@@ -185,6 +187,11 @@ impl Crew {
         duties.spawn(async move {
             fed.await;
             ("supply", Ok(()))
+        });
+        let cleaned = retain::keep(Arc::clone(shared), end.clone());
+        duties.spawn(async move {
+            cleaned.await;
+            ("retention", Ok(()))
         });
         let kept = lease::keep(Arc::clone(shared), end.clone());
         duties.spawn(async move {

@@ -1,7 +1,7 @@
 //! The directory of one attempt: `<root>/<vp_id>/<mission_id>/attempt-<n>/`.
 //!
 //! `work/` is where the executor runs and what artifacts are relative to. What we need for ourselves lies beside
-//! it, out of the way of discovery: the mission, its objective, the logs while they are written, and what the
+//! it, out of the way of discovery: the record of whose directory it is, the mission, its objective, the logs while they are written, and what the
 //! executor declared. A directory is made once and never used again, so no attempt sees what another one left.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -15,8 +15,9 @@ use vp_nats::clock;
 use vp_shared::artifact::{CategoryRule, MissionResult, RECEIPT_FILE, SYNC_MARKER_FILE};
 use vp_shared::event::Outcome;
 use vp_shared::failure::{Failure, FailureClass};
-use vp_shared::ids::Attempt;
+use vp_shared::ids::{Attempt, WorkerId};
 use vp_shared::mission::{InputSource, Mission, MissionSpec};
+use vp_shared::workspace::{WORKSPACE_RECORD, WorkspaceRecord};
 
 use crate::artifacts::{self, Inputs, Looked};
 use crate::executor::{Attempted, Declared, STDERR_LOG, STDOUT_LOG};
@@ -67,7 +68,8 @@ impl Workspace {
     pub(crate) async fn create(own: &Owned<'_>) -> Result<Self, Failure> {
         let mission = own.mission.clone();
         let root = own.lane.shared.config.workspace_root.clone();
-        match tokio::task::spawn_blocking(move || make(&root, &mission)).await {
+        let worker_id = own.lane.shared.me.worker_id.clone();
+        match tokio::task::spawn_blocking(move || make(&root, &mission, &worker_id)).await {
             Ok(made) => made.map_err(Failure::from),
             Err(error) => {
                 Err(Failure::new(FailureClass::Internal, format!("making the workspace failed: {error}")))
@@ -216,7 +218,7 @@ fn directory(root: &Path, mission: &Mission, attempt: Attempt) -> PathBuf {
     root.join(mission.vp_id.as_str()).join(mission.mission_id.as_str()).join(format!("attempt-{attempt}"))
 }
 
-fn make(root: &Path, mission: &Mission) -> Result<Workspace, Trouble> {
+fn make(root: &Path, mission: &Mission, worker_id: &WorkerId) -> Result<Workspace, Trouble> {
     let trouble = |what: &str| {
         let what = what.to_owned();
         move |error| Trouble::Io { what, error }
@@ -233,17 +235,34 @@ fn make(root: &Path, mission: &Mission) -> Result<Workspace, Trouble> {
         let name = format!("attempt-{}.unknown-{}", mission.attempt, clock::now().as_micros());
         fs::rename(&control, parent.join(name)).map_err(trouble("put an unknown attempt aside"))?;
     }
+    let fresh = |path: &Path| DirBuilder::new().mode(0o750).create(path);
+    fresh(&control).map_err(trouble("make the attempt's directory"))?;
+    // Before it is used: what has no record of ours is never removed.
+    write_new(&control.join(WORKSPACE_RECORD), &record(mission, worker_id))
+        .map_err(trouble("record whose the attempt's directory is"))?;
     let work = control.join(WORK);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o750)
-        .create(&work)
-        .map_err(trouble("make the attempt's directory"))?;
+    fresh(&work).map_err(trouble("make the attempt's directory"))?;
     write_new(&control.join(OBJECTIVE_FILE), mission.spec.objective.as_bytes())
         .map_err(trouble("write the objective"))?;
     write_new(&control.join(MISSION_FILE), &described(mission)).map_err(trouble("write the mission"))?;
     lay_inputs(&work, &mission.spec)?;
     Ok(Workspace { control })
+}
+
+/// Whose directory it is.
+fn record(mission: &Mission, worker_id: &WorkerId) -> Vec<u8> {
+    let record = WorkspaceRecord {
+        v: WorkspaceRecord::VERSION,
+        vp_id: mission.vp_id.clone(),
+        mission_id: mission.mission_id.clone(),
+        attempt: mission.attempt,
+        worker_id: worker_id.clone(),
+        created_at: clock::now(),
+        ended: None,
+    };
+    let mut text = json!(record).to_string();
+    text.push('\n');
+    text.into_bytes()
 }
 
 /// The mission as an executor reads it.

@@ -53,8 +53,8 @@ impl Changes {
 
     /// Adds what one message of `mission_id` changes.
     pub(crate) fn add(&mut self, change: Change, mission_id: &MissionId) {
-        // In the first life of a stream no row can be there before its mission.
-        if change.born && self.from.epoch > 0 {
+        // In the first life of a stream no row can be there before its mission, but for one that the log has forgotten.
+        if change.born && (change.again || self.from.epoch > 0) {
             self.reborn.push(mission_id.as_str().to_owned());
         }
         self.events.extend(change.event);
@@ -143,7 +143,7 @@ async fn write(tx: &DatabaseTransaction, changes: Changes, texts: &mut Texts) ->
     texts.insert::<anomaly::ActiveModel, _>(tx, "anomalies", changes.anomalies, None).await
 }
 
-/// The missions that had the same ids in an earlier life of the stream. Their events, attempts and artifacts stay, under
+/// The missions that had the same ids in an earlier life of the stream, or that the log has forgotten. Their events, attempts and artifacts stay, under
 /// the numbers they had.
 async fn forget<C: ConnectionTrait>(tx: &C, missions: &[String]) -> Result<(), DbErr> {
     for chunk in missions.chunks(128) {

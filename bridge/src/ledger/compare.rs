@@ -254,6 +254,20 @@ impl Snapshot {
             .await
             .map_err(LedgerError::db("count the ledger's oldest missions"))
     }
+
+    /// True when it has rows of what was stored before `place`: of missions, or what is left of others.
+    ///
+    /// # Errors
+    /// [`LedgerError::Database`].
+    pub(crate) async fn has_rows_before(&self, place: Place) -> Result<bool, LedgerError> {
+        if self.born_before(place).await? > 0 {
+            return Ok(true);
+        }
+        let failed = || LedgerError::db("look for the ledger's oldest rows");
+        let event = event::Entity::find().filter(event::Column::Pos.lt(place.pos())).one(&self.0);
+        let anomaly = anomaly::Entity::find().filter(anomaly::Column::Pos.lt(place.pos())).one(&self.0);
+        Ok(event.await.map_err(failed())?.is_some() || anomaly.await.map_err(failed())?.is_some())
+    }
 }
 
 impl Ledger {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use std::time::Duration;
 use vp_nats::{service, subject};
-use vp_shared::api::{Answer, LedgerQuestion, LedgerStatus, ReconcilerStatus};
+use vp_shared::api::{Answer, LedgerQuestion, LedgerStatus, ReconcilerStatus, RetentionStatus};
 
 use super::{Context, Format, output};
 use crate::exit::{Exit, Failed};
@@ -64,6 +64,7 @@ async fn status(context: &Context) -> Result<Exit, Failed> {
         row("notices to send", status.notices_pending.to_string()),
         row("anomalies", status.anomalies_total.to_string()),
         row("stranded missions", reconciled(&status.reconciler)),
+        row("old missions", retained(&status.retention)),
     ];
     rows.extend(status.missions.iter().map(|(name, count)| row(name, count.to_string())));
     rows.extend(status.anomalies.iter().map(|anomaly| {
@@ -83,6 +84,19 @@ pub fn reconciled(status: &ReconcilerStatus) -> String {
     match &status.error {
         Some(error) => format!("{repaired} brought back or ended; cannot look now: {error}"),
         None => format!("{repaired} brought back or ended, {watched} watched, {looked}"),
+    }
+}
+
+/// What was deleted by policy, in a line.
+pub fn retained(status: &RetentionStatus) -> String {
+    let RetentionStatus { missions_deleted, rows_deleted, waiting, .. } = status;
+    let Some(next_at) = status.next_at else { return "kept for ever".to_owned() };
+    let ran = status.ran_at.map_or_else(|| "not looked yet".to_owned(), |at| format!("looked at {at}"));
+    let done =
+        format!("{missions_deleted} deleted ({rows_deleted} rows), {waiting} wait, {ran}, next {next_at}");
+    match &status.error {
+        Some(error) => format!("{done}; not to the end: {error}"),
+        None => done,
     }
 }
 

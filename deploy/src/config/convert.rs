@@ -9,6 +9,7 @@ use vp_nats::server::{ServerConfig, SyncMode};
 use vp_nats::topology::TopologyConfig;
 use vp_shared::ids::{VpId, WorkerId};
 use vp_shared::lane::Lanes;
+use vp_shared::workspace::WorkspacePolicy;
 
 use super::identity::{default_worker_id, short_hash};
 use super::lanes::in_data_dir;
@@ -84,7 +85,6 @@ impl Settings {
 
     /// What is asked of the streams.
     pub fn topology(&self) -> TopologyConfig {
-        let days = |days: u64| Duration::from_secs(days * 86_400);
         TopologyConfig {
             replicas: self.nats.replicas,
             retention: days(self.nats.retention_days),
@@ -116,6 +116,20 @@ impl Settings {
         self.worker.workspace_root.clone().unwrap_or_else(|| self.data_dir.join("workspaces"))
     }
 
+    /// How long the ledger keeps a mission after its end; `None` is for ever.
+    pub fn ledger_keeps(&self) -> Option<Duration> {
+        days_unless_0(self.retention.ledger_days)
+    }
+
+    /// What workers keep of ended missions' directories.
+    pub fn workspace_policy(&self) -> WorkspacePolicy {
+        let max_bytes = self.retention.workspace_max_mib << 20;
+        WorkspacePolicy {
+            keep_for: days_unless_0(self.retention.workspace_days),
+            max_bytes: Some(max_bytes).filter(|bytes| *bytes != 0),
+        }
+    }
+
     /// The lanes a worker of this configuration serves.
     pub fn served_lanes(&self) -> Vec<VpId> {
         match self.worker.lanes.as_slice() {
@@ -139,6 +153,14 @@ impl Settings {
         };
         default_worker_id(host, &format!("{part}-{suffix}"))
     }
+}
+
+fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 86_400)
+}
+
+fn days_unless_0(number: u64) -> Option<Duration> {
+    (number != 0).then(|| days(number))
 }
 
 impl WorkerSettings {

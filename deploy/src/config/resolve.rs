@@ -70,6 +70,7 @@ pub(super) fn settings(
     let origin_of =
         |section: &str, name| merged.get(section).map_or(Origin::Default, |value| origin_near(value, name));
     let (lanes_origin, context_origin) = (origin_of("worker", "lanes"), origin_of("nats", "context"));
+    let kept_origin = origin_of("retention", "ledger_days");
     let mut settings: Settings = Value::new(None, merged)
         .try_deserialize()
         .map_err(|error| ConfigError { problems: vec![Problem::general(error.to_string())] })?;
@@ -78,6 +79,14 @@ pub(super) fn settings(
     settings.set_lanes(lanes);
     for id in settings.worker.lanes.iter().filter(|id| !settings.lanes.contains_key(*id)) {
         problems.push(Problem::of_key("worker.lanes", &lanes_origin, format!("there is no lane `{id}`")));
+    }
+    let (kept, logged) = (settings.retention.ledger_days, settings.nats.retention_days);
+    if kept != 0 && kept < logged {
+        let what = format!(
+            "want 0, which is for ever, or at least the {logged} days of `nats.retention_days`, not {kept}: the \
+             ledger must not forget what the log still holds"
+        );
+        problems.push(Problem::of_key("retention.ledger_days", &kept_origin, what));
     }
     if let Err(error) = settings.connect_config("check") {
         let what = vp_shared::error::Chain(&error).to_string();

@@ -77,6 +77,9 @@ pub(super) const KEYS: &[Key] = &[
     key("worker.workspace_root", Kind::Path),
     key("worker.drain_seconds", Kind::Whole(0, 86_400)),
     key("worker.lanes", Kind::List(lane_id)),
+    key("retention.ledger_days", Kind::Whole(0, 36_500)),
+    key("retention.workspace_days", Kind::Whole(0, 3650)),
+    key("retention.workspace_max_mib", Kind::Whole(0, 1 << 30)),
     key("log.filter", Kind::Text(filter)),
     key("log.format", Kind::OneOf(&["auto", "text", "json"])),
 ];

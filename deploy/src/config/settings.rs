@@ -29,6 +29,8 @@ pub struct Settings {
     pub dispatcher: DispatcherSettings,
     /// The workers.
     pub worker: WorkerSettings,
+    /// What is kept of missions that have ended.
+    pub retention: RetentionSettings,
     /// What is logged.
     pub log: LogSettings,
     /// The lanes that are enabled, with `{data_dir}` in argv and env filled in.
@@ -184,6 +186,18 @@ pub struct WorkerSettings {
     pub drain_seconds: u64,
     /// The lanes to serve, all if empty; see [`Settings::served_lanes`].
     pub lanes: Vec<VpId>,
+}
+
+/// What is kept of missions that have ended; 0 is everything.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// How long the ledger keeps them, in days; see [`Settings::ledger_keeps`].
+    pub ledger_days: u64,
+    /// How long workers keep their directories, in days; see [`Settings::workspace_policy`].
+    pub workspace_days: u64,
+    /// How much those may take together, in MiB.
+    pub workspace_max_mib: u64,
 }
 
 /// What is logged.

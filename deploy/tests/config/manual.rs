@@ -72,6 +72,9 @@ fn without_any_file_the_defaults_hold() {
     assert_eq!(settings.ledger(), world.path("home/.local/state/vp/ledger.sqlite").to_str().unwrap());
     assert_eq!(settings.workspace_root(), world.path("home/.local/state/vp/workspaces"));
     assert_eq!(settings.worker.drain().as_secs(), 30);
+    assert_eq!(settings.ledger_keeps().map(|keeps| keeps.as_secs()), Some(365 * 86_400));
+    let kept = settings.workspace_policy();
+    assert_eq!((kept.keep_for.map(|keep_for| keep_for.as_secs()), kept.max_bytes), (Some(90 * 86_400), None));
     assert_eq!(settings.dispatcher.ledger_timeout().as_secs(), 5);
     assert_eq!((settings.log.filter.as_str(), settings.log.format), ("info", LogFormat::Auto));
     let lanes: Vec<String> = settings.served_lanes().iter().map(ToString::to_string).collect();

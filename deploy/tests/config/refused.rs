@@ -142,6 +142,14 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("worker.lanes", "[\"vp.coder\"]", "valid vp_id"),
         ("worker.lanes", "[\"\"]", "no empty text"),
         ("worker.lanes", "[\"vp.no.where\"]", "there is no lane `vp.no.where`"),
+        (
+            "retention.ledger_days",
+            "89",
+            "want 0, which is for ever, or at least the 90 days of `nats.retention_days`",
+        ),
+        ("retention.ledger_days", "-1", "from 0 to 36500"),
+        ("retention.workspace_days", "3651", "from 0 to 3650"),
+        ("retention.workspace_max_mib", "-1", "from 0 to 1073741824"),
         ("dispatcher.ledger_timeout_seconds", "61", "from 1 to 60"),
         ("session", "\"two words\"", "valid session_id"),
         ("bridge.ledger", "\"mysql://u:s3cret@h/db\"", "`mysql://...` is not a ledger"),
@@ -159,6 +167,18 @@ fn values_out_of_range_are_refused_with_the_range() {
         let problem = world.problem();
         let start = format!("`{key}` in `{}`: ", world.path("given.toml").display());
         assert!(problem.starts_with(&start) && problem.contains(want), "{key} = {value}: {problem}");
+    }
+}
+
+#[test]
+fn a_ledger_may_not_forget_what_the_log_still_holds() {
+    let longer_log = World::new().given(file_with("nats.retention_days", "400"));
+    let problem = longer_log.problem();
+    assert!(problem.contains("`retention.ledger_days`: want 0") && problem.contains("not 365"), "{problem}");
+    for (ledger, seconds) in [("0", None), ("400", Some(400 * 86_400)), ("401", Some(401 * 86_400))] {
+        let world =
+            World::new().given(file_with("nats.retention_days", "400")).flag("retention.ledger_days", ledger);
+        assert_eq!(world.load().settings.ledger_keeps().map(|keeps| keeps.as_secs()), seconds);
     }
 }
 

@@ -18,6 +18,11 @@ impl Sandbox {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
+    /// The data dir.
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vp"));
         for (name, _) in std::env::vars_os() {

@@ -129,11 +129,7 @@ fn read_all(
     wanted: Vec<Wanted>,
     max_bytes: u64,
 ) -> Result<Vec<ArtifactExcerpt>, ToolError> {
-    let workspace = Workspace::open(path).map_err(|error| {
-        let message =
-            format!("the workspace {} of mission {mission_id} cannot be opened: {error}", path.display());
-        unavailable(mission_id, message, "it may have been cleaned up; the mission's receipt is gone with it")
-    })?;
+    let workspace = Workspace::open(path).map_err(|error| closed(mission_id, path, &error))?;
     let mut left = max_bytes;
     let shown = wanted.into_iter().map(|file| {
         let room = left.min(MAX_EXCERPT_BYTES);
@@ -142,6 +138,20 @@ fn read_all(
         shown
     });
     Ok(shown.collect())
+}
+
+/// What is said of a workspace that cannot be opened: most likely its time was over.
+fn closed(mission_id: &MissionId, path: &Path, error: &std::io::Error) -> ToolError {
+    let path = path.display();
+    if error.kind() == std::io::ErrorKind::NotFound {
+        let message =
+            format!("the artifacts of mission {mission_id} have expired: the workspace {path} is gone");
+        let hint = "`retention.workspace_days` says how long workspaces are kept; vp_get_mission still tells what \
+                    became of the mission";
+        return unavailable(mission_id, message, hint);
+    }
+    let message = format!("the workspace {path} of mission {mission_id} cannot be opened: {error}");
+    unavailable(mission_id, message, "see that it is a folder that this process may read")
 }
 
 fn show(mission_id: &MissionId, workspace: &Workspace, file: Wanted, room: u64) -> ArtifactExcerpt {

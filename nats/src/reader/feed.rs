@@ -182,6 +182,7 @@ impl Feed {
             stored_at: place.stored_at(),
             deleted: headers.is_some_and(is_marker),
             message_id: header_of(headers, &header::NATS_MESSAGE_ID),
+            begins: header_of(headers, &header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE).as_deref() == Some("0"),
             subject: message.subject.into_string(),
             payload: message.payload,
         })

@@ -164,6 +164,27 @@ pub struct LedgerStatus {
     /// What the reconciler has found and done since the bridge was started.
     #[serde(default)]
     pub reconciler: ReconcilerStatus,
+    /// What was deleted by policy since the bridge was started.
+    #[serde(default)]
+    pub retention: RetentionStatus,
+}
+
+/// What the ledger has deleted by policy since the bridge was started.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct RetentionStatus {
+    /// When it last looked for what is old enough.
+    pub ran_at: Option<UtcTime>,
+    /// When it looks again; never, if everything is kept for ever.
+    pub next_at: Option<UtcTime>,
+    /// How many missions it has deleted.
+    pub missions_deleted: u64,
+    /// How many rows those were.
+    pub rows_deleted: u64,
+    /// How many missions are old enough and stay until the log has forgotten them and their notices are sent.
+    pub waiting: u64,
+    /// Why it did not come to its end, if it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What the reconciler has found and done since the bridge was started.

@@ -18,6 +18,29 @@ pub struct Presence {
     pub since: UtcTime,
     /// It pulls nothing more and finishes what it has.
     pub draining: bool,
+    /// How it keeps its workspaces; `None` before it has looked through them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspaces: Option<WorkspaceStatus>,
+}
+
+/// How a worker keeps the workspaces of its root.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WorkspaceStatus {
+    /// When it last looked through them.
+    pub swept_at: Option<UtcTime>,
+    /// How many directories it left, also those of others and of missions that live.
+    pub kept: u64,
+    /// What those of ended missions take, in bytes.
+    pub kept_bytes: u64,
+    /// How many it has removed since it was started.
+    pub removed: u64,
+    /// What those took, in bytes.
+    pub removed_bytes: u64,
+    /// How many it could not ask about or remove the last time.
+    pub failed: u64,
+    /// Why it could not look, if it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A lane as a worker serves it.

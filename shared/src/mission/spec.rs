@@ -11,6 +11,13 @@ use crate::time::UtcTime;
 
 /// The longest objective, in bytes.
 pub const MAX_OBJECTIVE_BYTES: usize = 64 * 1024;
+/// How far away a mission's deadline may be when it is delegated.
+pub const MAX_DEADLINE: Duration = Duration::from_hours(30 * 24);
+/// The shortest time for which a log may keep its events: a mission ends, or is ended, before it would forget it.
+pub const MIN_LOG_RETENTION: Duration = Duration::from_hours(31 * 24);
+
+// A day for whoever must still write that the deadline has passed.
+const _: () = assert!(MIN_LOG_RETENTION.as_secs() >= MAX_DEADLINE.as_secs() + 24 * 3600);
 
 /// The whole of a mission, as stored in the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -32,6 +32,10 @@ fn mission(inputs: Vec<Input>) -> Mission {
     Mission { attempt: 1, ..Mission::fold([(1, &event)]).unwrap() }
 }
 
+fn worker() -> WorkerId {
+    WorkerId::new("w-1").unwrap()
+}
+
 fn text(path: &str, text: &str) -> Input {
     Input { path: path.into(), source: InputSource::Text(text.into()) }
 }
@@ -40,7 +44,7 @@ fn text(path: &str, text: &str) -> Input {
 fn an_attempt_gets_a_fresh_directory_with_its_inputs() {
     let root = tempfile::tempdir().unwrap();
     let mission = mission(vec![text("a.txt", "A"), text("d/e/b.txt", "B")]);
-    let workspace = make(root.path(), &mission).unwrap();
+    let workspace = make(root.path(), &mission, &worker()).unwrap();
     assert_eq!(fs::read_to_string(workspace.work().join("d/e/b.txt")).unwrap(), "B");
     assert_eq!(fs::read_to_string(workspace.objective_file()).unwrap(), "do it");
     let described: serde_json::Value =
@@ -48,7 +52,7 @@ fn an_attempt_gets_a_fresh_directory_with_its_inputs() {
     assert_eq!(described["inputs"], json!(["a.txt", "d/e/b.txt"]));
 
     fs::write(workspace.work().join("left.txt"), "over").unwrap();
-    let again = make(root.path(), &mission).unwrap();
+    let again = make(root.path(), &mission, &worker()).unwrap();
     assert!(!again.work().join("left.txt").exists());
     assert_eq!(fs::read_dir(again.control().parent().unwrap()).unwrap().count(), 2);
 }
@@ -68,12 +72,13 @@ fn no_input_leads_out_of_the_workspace() {
         "sync_ready.json",
     ] {
         let root = tempfile::tempdir().unwrap();
-        let failure: Failure = make(root.path(), &mission(vec![text(path, "x")])).unwrap_err().into();
+        let failure: Failure =
+            make(root.path(), &mission(vec![text(path, "x")]), &worker()).unwrap_err().into();
         assert_eq!(failure.class, FailureClass::InvalidMission, "{path:?}");
     }
     for inputs in [vec![text("a", "x"), text("a", "y")], vec![text("a", "x"), text("a/b", "y")]] {
         let root = tempfile::tempdir().unwrap();
-        let failure: Failure = make(root.path(), &mission(inputs)).unwrap_err().into();
+        let failure: Failure = make(root.path(), &mission(inputs), &worker()).unwrap_err().into();
         assert_eq!(failure.class, FailureClass::InvalidMission);
     }
 }

@@ -8,4 +8,5 @@ mod leases;
 mod limits;
 mod queue;
 mod results;
+mod retention;
 mod world;

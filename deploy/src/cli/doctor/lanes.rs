@@ -35,6 +35,7 @@ pub(super) async fn look(
             let lanes: Vec<&VpId> = settings.lanes.keys().collect();
             findings.extend(served(&lanes, &waiting, &workers));
             findings.extend(starved(&workers));
+            findings.extend(uncleaned(&workers));
             findings.push(versions(&workers, env!("CARGO_PKG_VERSION")));
         }
         Err(error) => findings.push(Finding::failed("live workers", Chain(&error).to_string())),
@@ -84,6 +85,23 @@ fn starved(workers: &[Presence]) -> Vec<Finding> {
     alarms.collect()
 }
 
+/// Workers that cannot clean up as the policy says.
+fn uncleaned(workers: &[Presence]) -> Vec<Finding> {
+    let troubled = workers.iter().filter_map(|worker| {
+        let (id, status) = (&worker.worker.worker_id, worker.workspaces.as_ref()?);
+        let found = match &status.error {
+            Some(error) => format!("{id} cannot look through its workspaces: {error}"),
+            None if status.failed > 0 => format!(
+                "{id} keeps {} workspaces because of a trouble; `vp prune workspaces --dry-run` on its host tells which",
+                status.failed
+            ),
+            None => return None,
+        };
+        Some(Finding::warning("workspaces", found))
+    });
+    troubled.collect()
+}
+
 fn versions(workers: &[Presence], mine: &str) -> Finding {
     const CHECK: &str = "worker versions";
     let mut seen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -126,6 +144,21 @@ mod tests {
             lanes: vec![LanePresence { vp_id: vp_id.clone(), slots: 1, busy: 0, starved_since }],
             since: UtcTime::from_micros(0),
             draining: false,
+            workspaces: None,
+        }
+    }
+
+    #[test]
+    fn a_worker_that_cannot_clean_up_is_told_of() {
+        let lane = VpId::new("vp.coder.primary").unwrap();
+        let mut worker = worker("0.1.0", &lane, None);
+        assert!(uncleaned(std::slice::from_ref(&worker)).is_empty());
+        worker.workspaces = Some(vp_shared::api::WorkspaceStatus::default());
+        assert!(uncleaned(std::slice::from_ref(&worker)).is_empty());
+        for (failed, error) in [(2, None), (0, Some("denied".to_owned()))] {
+            let status = vp_shared::api::WorkspaceStatus { failed, error, ..Default::default() };
+            worker.workspaces = Some(status);
+            assert_eq!(uncleaned(std::slice::from_ref(&worker))[0].verdict, Verdict::Warning);
         }
     }
 

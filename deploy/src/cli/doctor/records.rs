@@ -11,7 +11,7 @@ use vp_shared::ids::SessionId;
 use vp_shared::time::UtcTime;
 
 use super::Finding;
-use crate::cli::ledger::reconciled;
+use crate::cli::ledger::{reconciled, retained};
 
 /// More events behind than this is a lag.
 const LAG: u64 = 10_000;
@@ -25,7 +25,7 @@ const UNREAD: u64 = 100;
 const NOT_LOOKED_FOR: Duration = Duration::from_mins(2);
 
 pub(super) fn judge(status: &LedgerStatus, now: UtcTime) -> Vec<Finding> {
-    vec![lag(status, now), notices(status), anomalies(status), stranded(status, now)]
+    vec![lag(status, now), notices(status), anomalies(status), stranded(status, now), retention(status)]
 }
 
 fn lag(status: &LedgerStatus, now: UtcTime) -> Finding {
@@ -89,6 +89,12 @@ fn anomalies(status: &LedgerStatus) -> Finding {
     Finding::warning(CHECK, found)
 }
 
+fn retention(status: &LedgerStatus) -> Finding {
+    const CHECK: &str = "old missions";
+    let said = retained(&status.retention);
+    if status.retention.error.is_some() { Finding::warning(CHECK, said) } else { Finding::ok(CHECK, said) }
+}
+
 fn stranded(status: &LedgerStatus, now: UtcTime) -> Finding {
     const CHECK: &str = "stranded missions";
     let said = reconciled(&status.reconciler);
@@ -118,6 +124,7 @@ mod tests {
 
     fn healthy() -> LedgerStatus {
         LedgerStatus {
+            retention: vp_shared::api::RetentionStatus::default(),
             cursor: 100,
             stream_last: 100,
             projected_at: Some(at(0)),
