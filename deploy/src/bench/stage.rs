@@ -45,7 +45,7 @@ impl Stage {
         settings.use_data_dir(&dir);
         settings.use_sync(SyncMode::Deferred);
         settings.server.max_file_store_mib = 64 << 10;
-        settings.lanes = lanes;
+        settings.lanes = named(lanes);
         settings.worker.lanes = Vec::new();
         std::fs::create_dir_all(&dir).map_err(|error| unwritten(&dir, &error))?;
         lane_files::write(&dir)?;
@@ -78,9 +78,7 @@ impl Stage {
     /// Starts the bridge and waits until it answers.
     pub async fn start_bridge(&mut self) -> Result<(), Failed> {
         self.spawn("bridge", &["bridge"])?;
-        self.until("the bridge answers", START_PATIENCE, async |stage| Ok(ask_status(&stage.conn).await.ok()))
-            .await
-            .map(drop)
+        self.up("bridge", async |stage| Ok(ask_status(&stage.conn).await.is_ok())).await
     }
 
     /// Starts a worker of all lanes without waiting for it.
@@ -101,21 +99,35 @@ impl Stage {
     }
 
     async fn worker_is_seen(&mut self, id: &str) -> Result<(), Failed> {
-        let mut process = self.processes.remove(id);
-        let seen = self
-            .until(&format!("worker {id} is alive"), START_PATIENCE, async |stage| {
-                if let Some(process) = &mut process
-                    && let Some(status) = process.ended()?
-                {
-                    return Err(Failed::new(Exit::Failure, format!("worker {id} has ended: {status}")));
-                }
-                let live = presence::list(&stage.conn).await;
-                let live = live.map_err(|error| Failed::from_error(Exit::Unavailable, &error))?;
-                Ok(live.iter().any(|one| one.worker.worker_id.as_str() == id).then_some(()))
-            })
-            .await;
-        self.processes.extend(process.map(|process| (id.to_owned(), process)));
-        seen
+        self.up(id, async |stage| {
+            let live = presence::list(&stage.conn).await;
+            let live = live.map_err(|error| Failed::from_error(Exit::Unavailable, &error))?;
+            Ok(live.iter().any(|one| one.worker.worker_id.as_str() == id))
+        })
+        .await
+    }
+
+    /// Waits until a process serves, or has ended instead.
+    async fn up(
+        &mut self,
+        name: &str,
+        mut serves: impl AsyncFnMut(&Self) -> Result<bool, Failed>,
+    ) -> Result<(), Failed> {
+        let deadline = Instant::now() + START_PATIENCE;
+        while !serves(self).await? {
+            if let Some(status) = self.process(name)?.ended()? {
+                return Err(Failed::new(
+                    Exit::Failure,
+                    format!("`{name}` has ended before it served: {status}"),
+                ));
+            }
+            if Instant::now() > deadline {
+                let why = format!("`{name}` does not serve after {} s", START_PATIENCE.as_secs());
+                return Err(Failed::new(Exit::TimedOut, why));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     /// Starts another process of this installation.
@@ -225,16 +237,19 @@ impl Stage {
     }
 
     /// Ends everything and removes the directory.
-    pub async fn stop(mut self) {
-        for (name, process) in std::mem::take(&mut self.processes) {
+    pub async fn stop(self) {
+        let Self { processes, conn, dispatcher, settings, server, .. } = self;
+        for (name, process) in processes {
             if let Err(error) = process.kill().await {
                 crate::cli::say(format!("warning: {name}: {error}"));
             }
         }
-        if let Some(server) = self.server.take() {
+        // A connection would complain about its server's end.
+        drop((conn, dispatcher));
+        if let Some(server) = server {
             server.stop().await;
         }
-        let dir = &self.settings.data_dir;
+        let dir = &settings.data_dir;
         if let Err(error) = std::fs::remove_dir_all(dir) {
             crate::cli::say(format!("warning: could not remove {}: {error}", dir.display()));
         }
@@ -285,6 +300,14 @@ pub fn disk_bytes(path: &Path) -> u64 {
     }
     let Ok(entries) = std::fs::read_dir(path) else { return 0 };
     entries.flatten().map(|entry| disk_bytes(&entry.path())).sum()
+}
+
+/// Each lane under a name of its own.
+fn named(mut lanes: Lanes) -> Lanes {
+    for (vp_id, profile) in &mut lanes {
+        vp_id.as_str().clone_into(&mut profile.display_name);
+    }
+    lanes
 }
 
 async fn start_server(config: &ServerConfig) -> Result<ManagedServer, Failed> {
