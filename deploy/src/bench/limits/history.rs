@@ -11,6 +11,7 @@ use vp_nats::reader::identity;
 use vp_nats::topology::{self, MISSIONS};
 use vp_shared::ids::{MissionId, VpId};
 use vp_shared::lane::Lanes;
+use vp_shared::tier::Tier;
 
 use super::{Scale, pace};
 use crate::bench::process::Usage;
@@ -47,6 +48,7 @@ pub async fn push(stage: &mut Stage, scale: Scale, sheet: &mut Sheet) -> Result<
     fill(stage, scale, sheet).await?;
     catch_up(stage, scale, sheet).await?;
     full_log(stage, scale, samples, sheet).await?;
+    queue_again(stage, sheet).await?;
     check(stage, sheet).await?;
     restarts(stage, sheet).await
 }
@@ -146,6 +148,39 @@ async fn full_log(stage: &mut Stage, scale: Scale, samples: usize, sheet: &mut S
     let began = Instant::now();
     ask_status(&stage.conn).await?;
     sheet.at_most("full log: ledger status", began.elapsed().as_secs_f64() * 1000.0, "ms", 5000.0);
+    sheet.peak("worker", stage.usage("w1")?, 128.0);
+    Ok(())
+}
+
+/// A queue of the past's lane is deleted under a running worker, which makes it again from the beginning: every old entry
+/// comes once more before the next mission does.
+async fn queue_again(stage: &Stage, sheet: &mut Sheet) -> Result<(), Failed> {
+    say("a lane's queue is deleted");
+    let lane = lane_id(PAST)?;
+    let name = topology::queue_consumer(&lane, Tier::Normal);
+    stage
+        .conn
+        .jetstream()
+        .delete_consumer_from_stream(&name, MISSIONS)
+        .await
+        .map_err(|error| refused(&error))?;
+    let last = stage.dispatch(mission(&lane, "x", &serde_json::json!({}))?).await?;
+    let urgent = mission(&lane, "x", &serde_json::json!({"priority": "urgent"}))?;
+    stage
+        .until("the queue is there again", Duration::from_mins(1), async |stage| {
+            Ok(topology::lane_state(&stage.conn, &lane).await.ok())
+        })
+        .await?;
+    let urgent = pace::starts(stage, &lane, &urgent, 20).await?;
+    pace::quantiles(
+        sheet,
+        "queue made again: an urgent mission, dispatch to start",
+        &urgent,
+        Duration::from_secs(2),
+    );
+    let ended = stage.ended(&last, PATIENCE).await?;
+    let waited = ended.started_at.unwrap_or(ended.updated_at).since(ended.created_at);
+    sheet.figure("queue made again: until its next mission starts", waited.as_secs_f64(), "s");
     sheet.peak("worker", stage.usage("w1")?, 128.0);
     Ok(())
 }
