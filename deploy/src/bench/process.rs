@@ -27,7 +27,14 @@ impl Process {
         let wrap =
             |error: std::io::Error| Failed::new(Exit::Failure, format!("could not start `{name}`: {error}"));
         let said = File::options().create(true).append(true).open(log).map_err(wrap)?;
-        let child = Command::new(std::env::current_exe().map_err(wrap)?)
+        let mut command = Command::new(std::env::current_exe().map_err(wrap)?);
+        for (variable, _) in std::env::vars_os() {
+            // They would win over the file.
+            if variable.to_str().is_some_and(is_setting) {
+                command.env_remove(variable);
+            }
+        }
+        let child = command
             .arg("--config")
             .arg(config)
             .args(args)
@@ -76,6 +83,11 @@ impl Process {
     fn lost(&self, error: &std::io::Error) -> Failed {
         Failed::new(Exit::Failure, format!("could not wait for `{}`: {error}", self.name))
     }
+}
+
+/// A variable by which a user configures `vp`; which nats-server is run stays the user's choice.
+fn is_setting(variable: &str) -> bool {
+    variable.starts_with("NATS_") || (variable.starts_with("VP_") && variable != vp_nats::server::BINARY_ENV)
 }
 
 /// Sends a signal to a process that is ours.

@@ -69,8 +69,8 @@ pub async fn push(stage: &mut Stage, scale: Scale, sheet: &mut Sheet) -> Result<
 
 /// What it all costs when there is nothing to do.
 async fn idle(stage: &Stage, scale: Scale, sheet: &mut Sheet) -> Result<(), Failed> {
-    let watched = Duration::from_secs(scale.pick(2, 30));
-    tokio::time::sleep(Duration::from_secs(scale.pick(1, 10))).await;
+    let watched = Duration::from_secs(scale.pick(1, 30));
+    tokio::time::sleep(Duration::from_secs(scale.pick(0, 10))).await;
     let parts = ["w1", "bridge", "server"];
     let mut before = Vec::new();
     for part in parts {

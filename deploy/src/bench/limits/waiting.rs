@@ -22,6 +22,11 @@ fn missions(scale: Scale) -> u64 {
     scale.pick(300, 10_000)
 }
 
+/// How often a mission is timed.
+fn samples(scale: Scale) -> usize {
+    if scale == Scale::Full { 20 } else { 3 }
+}
+
 pub fn asked(scale: Scale) -> String {
     format!("{} missions waiting in a lane of {SLOTS} slots", missions(scale))
 }
@@ -51,7 +56,7 @@ pub async fn push(stage: &mut Stage, scale: Scale, sheet: &mut Sheet) -> Result<
     stage.start_worker("w1").await?;
     let idle = stage.usage("w1")?;
     let urgent = mission(&lane, SCRIPT, &serde_json::json!({"priority": "urgent"}))?;
-    let samples = pace::starts(stage, &lane, &urgent, 20).await?;
+    let samples = pace::starts(stage, &lane, &urgent, samples(scale)).await?;
     pace::quantiles(sheet, "an urgent one, dispatch to start", &samples, Duration::from_secs(2));
     let some: Vec<_> = ids.iter().step_by(ids.len() / 100).cloned().collect();
     pace::quantiles(sheet, "vp_get_mission", &pace::gets(stage, &some).await?, ANSWER);
