@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_hours(1);
 const ANSWER: Duration = Duration::from_secs(1);
 
 fn missions(scale: Scale) -> u64 {
-    scale.pick(1_000, 1_000_000)
+    scale.pick(300, 1_000_000)
 }
 
 pub fn asked(scale: Scale) -> String {
