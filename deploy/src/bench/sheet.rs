@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::process::Usage;
+use crate::cli::say;
 
 /// Everything found at one limit.
 #[derive(Debug, Serialize)]
@@ -75,7 +76,10 @@ impl Sheet {
 
     fn put(&mut self, what: &str, value: f64, unit: &'static str, wanted: Option<String>, ok: bool) {
         self.holds &= ok;
-        self.found.push(Found { what: what.to_owned(), value, unit, wanted, ok });
+        let found = Found { what: what.to_owned(), value, unit, wanted, ok };
+        // The whole takes long, and a part of it is worth something.
+        say(format!("  {what}: {}{}", found.shown(), if ok { "" } else { ", BROKEN" }));
+        self.found.push(found);
     }
 
     /// As rows of a table: limit, what, found, wanted, ok.
