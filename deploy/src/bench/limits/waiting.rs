@@ -19,7 +19,7 @@ const SCRIPT: &str = "sleep 0.2";
 const ANSWER: Duration = Duration::from_secs(1);
 
 fn missions(scale: Scale) -> u64 {
-    scale.pick(300, 10_000)
+    scale.pick(200, 10_000)
 }
 
 /// How often a mission is timed.
