@@ -16,11 +16,13 @@ fn measured(args: &[&str]) -> (Vec<Value>, String) {
     (found, format!("{:?} {stderr}", out.status.code()))
 }
 
+/// All but the lanes, which are only worth their time in great number (`nats/tests/topology.rs` has 251). About 15 s.
 #[test]
-fn every_limit_holds_on_the_small_scale() {
-    let (sheets, said) = measured(&["bench", "limits", "--scale", "small", "-o", "json"]);
+fn limits_hold_on_the_small_scale() {
+    let only = "objective,files,lines,output,waiting,history";
+    let (sheets, said) = measured(&["bench", "limits", "--scale", "small", "--only", only, "-o", "json"]);
     let names: Vec<_> = sheets.iter().map(|sheet| sheet["limit"].as_str().unwrap()).collect();
-    assert_eq!(names, ["objective", "files", "lines", "output", "waiting", "lanes", "history"], "{said}");
+    assert_eq!(names.join(","), only, "{said}");
     for sheet in &sheets {
         let found = sheet["found"].as_array().unwrap();
         let broken: Vec<_> = found.iter().filter(|one| one["ok"] != true).collect();
