@@ -38,7 +38,7 @@ pub struct Limits {
 enum Scale {
     /// Seconds for each
     Small,
-    /// What is promised; up to half an hour in all
+    /// What is promised; up to three quarters of an hour in all
     Full,
 }
 
