@@ -1,16 +1,22 @@
 //! `vp bench`: this system on this machine, measured in a world of its own.
 //!
 //! Every figure is the median of several rounds with its range. A round whose missions were not each executed,
-//! recorded and told exactly once is void and fails the command.
+//! recorded and told exactly once is void and fails the command. [`limits`] and [`fast_return`] are commands of their
+//! own below it.
 
+mod fast_return;
 mod idle;
 mod latency;
+mod limits;
+mod process;
+mod sheet;
+mod stage;
 mod throughput;
 mod world;
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::{Context, Format, json, say, table};
@@ -19,7 +25,10 @@ use world::World;
 
 /// Measure this system on this machine.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Bench {
+    #[command(subcommand)]
+    what: Option<What>,
     /// The durability class: `always` has every acked write on disk, `deferred` in the page cache
     #[arg(long, value_name = "CLASS", default_value = "deferred", value_parser = ["always", "deferred"])]
     sync: String,
@@ -32,6 +41,13 @@ pub struct Bench {
     /// Seconds an idle system is watched; 0 leaves it out
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     idle_seconds: u64,
+}
+
+/// What is measured instead of throughput and latency.
+#[derive(Debug, Subcommand)]
+enum What {
+    Limits(limits::Limits),
+    Return(fast_return::FastReturn),
 }
 
 /// A figure: the median of its rounds, and the range.
@@ -61,22 +77,19 @@ struct Quantiles {
 impl Quantiles {
     /// Of rounds of samples, in milliseconds.
     fn of(rounds: &[Vec<Duration>]) -> Self {
-        let quantile = |share: f64| {
-            let of_round = |samples: &Vec<Duration>| {
-                let mut ms: Vec<f64> = samples.iter().map(|sample| sample.as_secs_f64() * 1000.0).collect();
-                ms.sort_by(f64::total_cmp);
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    clippy::cast_precision_loss
-                )]
-                let index = ((ms.len() as f64 * share).ceil() as usize).saturating_sub(1);
-                ms.get(index).copied().unwrap_or(f64::NAN)
-            };
-            Figure::of(rounds.iter().map(of_round).collect())
-        };
+        let quantile =
+            |share: f64| Figure::of(rounds.iter().map(|samples| quantile_ms(samples, share)).collect());
         Self { p50: quantile(0.50), p95: quantile(0.95), p99: quantile(0.99) }
     }
+}
+
+/// The sample that this share of all is not above, in milliseconds.
+fn quantile_ms(samples: &[Duration], share: f64) -> f64 {
+    let mut ms: Vec<f64> = samples.iter().map(|sample| sample.as_secs_f64() * 1000.0).collect();
+    ms.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    let index = ((ms.len() as f64 * share).ceil() as usize).saturating_sub(1);
+    ms.get(index).copied().unwrap_or(f64::NAN)
 }
 
 #[derive(Debug, Serialize)]
@@ -112,6 +125,11 @@ struct Report {
 
 /// `vp bench`.
 pub async fn run(context: &Context, args: Bench) -> Result<Exit, Failed> {
+    match args.what {
+        Some(What::Limits(args)) => return limits::run(context, args).await,
+        Some(What::Return(args)) => return fast_return::run(context, args).await,
+        None => {}
+    }
     if args.rounds == 0 || args.missions == 0 {
         return Err(Failed::new(Exit::Usage, "`--rounds` and `--missions` want at least 1"));
     }

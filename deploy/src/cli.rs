@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub(crate) use ledger::ask_status;
 pub(crate) use output::{json, line, say, table};
 
 use crate::config::Settings;

@@ -11,6 +11,8 @@ use async_nats::jetstream::stream;
 use common::{World, lane_id, lanes, profile};
 use vp_nats::harness::TestServer;
 use vp_nats::topology::{self, TopologyConfig, TopologyError, lane_state, queue_consumer};
+use vp_shared::ids::VpId;
+use vp_shared::lane::Lanes;
 use vp_shared::mission::{MAX_DEADLINE, MIN_LOG_RETENTION};
 use vp_shared::tier::Tier;
 
@@ -151,4 +153,13 @@ async fn a_topology_that_one_server_cannot_give_is_refused_in_its_words() {
     let config = TopologyConfig { replicas: 3, ..TopologyConfig::default() };
     let error = topology::ensure(&conn, &config, &lanes(30)).await.unwrap_err();
     assert!(error.to_string().contains("replicas"), "{error}");
+}
+
+/// nats-server 2.15 stops at 1000 consumers of a stream unless it is told otherwise.
+#[tokio::test]
+async fn a_managed_server_has_room_for_more_lanes_than_the_server_allows_by_default() {
+    let server = TestServer::start().await;
+    let conn = server.connect().await;
+    let many: Lanes = (0..251).map(|n| (VpId::new(format!("vp.many.l{n}")).unwrap(), profile(30))).collect();
+    topology::ensure(&conn, &TopologyConfig::default(), &many).await.unwrap();
 }

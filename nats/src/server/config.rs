@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::ServerError;
+use super::version::ServerVersion;
 use crate::connect::Secret;
 
 /// The largest message the server takes, in bytes.
@@ -73,7 +74,12 @@ impl ServerConfig {
     }
 
     /// The text of the configuration file.
-    pub(super) fn render(&self, paths: &ConfigPaths<'_>, password: &Secret) -> Result<String, ServerError> {
+    pub(super) fn render(
+        &self,
+        paths: &ConfigPaths<'_>,
+        password: &Secret,
+        version: &ServerVersion,
+    ) -> Result<String, ServerError> {
         // -1 asks the server for a free port.
         let port = self.port.map_or(-1, i32::from);
         let server_name = quoted("server name", &self.server_name)?;
@@ -84,6 +90,8 @@ impl ServerConfig {
             SyncMode::Always => "sync_interval: always",
             SyncMode::Deferred => "# sync_interval: the server's default",
         };
+        // Each lane has four on MISSIONS and each session one on NOTICES: 2.15 would stop at 1000 of either.
+        let limits = if version.limits_consumers() { "limits { default_max_consumers: -1 }" } else { "" };
         let password = quoted("password", password.expose())?;
         Ok(format!(
             r#"# Written by vp at every start; edits are lost.
@@ -100,6 +108,7 @@ jetstream {{
   max_file_store: {max_file}
   max_memory_store: {max_memory}
   {sync}
+  {limits}
 }}
 authorization {{ users: [ {{ user: "{USER}", password: {password} }} ] }}
 "#
@@ -140,14 +149,25 @@ mod tests {
 
     use super::{ConfigPaths, ServerConfig, SyncMode};
     use crate::connect::Secret;
+    use crate::server::ServerVersion;
 
     fn render(config: &ServerConfig) -> String {
+        render_for(config, "2.15.1")
+    }
+
+    fn render_for(config: &ServerConfig, version: &str) -> String {
         let paths = ConfigPaths {
             ports_dir: Path::new("/d/nats/run"),
             log_file: Path::new("/d/nats/server.log"),
             store_dir: Path::new("/d/na\"ts\\/jetstream"),
         };
-        config.render(&paths, &Secret::new("pw")).unwrap()
+        config.render(&paths, &Secret::new("pw"), &ServerVersion::parse(version).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn consumers_are_unlimited_where_the_server_knows_the_word() {
+        assert!(render_for(&ServerConfig::new("/d"), "2.15.0").contains("default_max_consumers: -1"));
+        assert!(!render_for(&ServerConfig::new("/d"), "2.14.3").contains("default_max_consumers"));
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl ManagedServer {
         let files = Files::create(&config.data_dir)?;
         let lock = DataDirLock::take(&files).await?;
         let password = files.password()?;
-        write_private(&files.config, &config.render(&files.config_paths(), &password)?)?;
+        write_private(&files.config, &config.render(&files.config_paths(), &password, &binary.version)?)?;
         validate(&binary, &files).await?;
         let child = spawn(&binary, &files, &lock).await?;
         let (stopping, _) = tokio::sync::watch::channel(false);

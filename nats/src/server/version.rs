@@ -32,6 +32,12 @@ impl ServerVersion {
         (self.major, self.minor) >= Self::NEEDED
     }
 
+    /// Whether the server takes no more than so many consumers of a stream unless its configuration says otherwise,
+    /// and knows the word to say it with.
+    pub(super) fn limits_consumers(&self) -> bool {
+        (self.major, self.minor) >= (2, 15)
+    }
+
     /// [`Self::NEEDED`] as text.
     pub fn needed() -> String {
         let (major, minor) = Self::NEEDED;

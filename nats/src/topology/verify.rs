@@ -11,6 +11,8 @@ use crate::connect::Connection;
 const CHANGE_CONFIG: &str = "change the configuration to what is there, or update it with the `nats` tool";
 /// Where a consumer began says nothing of one that is there.
 const ONLY_WHEN_MADE: [&str; 2] = ["deliver_policy", "opt_start_seq"];
+/// From 2.15 on the server allows 1000 of a stream when nothing is said: 250 lanes, or 1000 sessions.
+const MORE_CONSUMERS: &str = "write `limits { default_max_consumers: -1 }` into `jetstream` of the server's configuration, as in nats/cluster.conf, or raise the account's limit";
 const NEWER_SERVER: &str = "this server does not do what was asked: use a newer nats-server";
 
 /// Verifies the stream.
@@ -91,6 +93,12 @@ async fn finish(
             let found = ask(conn, info, &Value::Null).await;
             let found = found.map_err(|error| unanswered(error, asset.to_owned()))?;
             compare(conn, asset, &wanted.without(&ONLY_WHEN_MADE), &found, CHANGE_CONFIG)
+        }
+        Err(error @ ApiError::Refused { .. }) if error.is(ErrorCode::MAXIMUM_CONSUMERS_LIMIT) => {
+            Err(TopologyError::Refused {
+                asset: asset.to_owned(),
+                reason: format!("{error}; {MORE_CONSUMERS}"),
+            })
         }
         Err(ApiError::Refused { code, description, .. }) if code != 503 => {
             Err(TopologyError::Refused { asset: asset.to_owned(), reason: description })
