@@ -97,11 +97,26 @@ impl Installation {
 
     /// Starts `vp` and leaves it running; what it writes goes to `<name>.log` in the installation's directory.
     pub fn spawn(&self, name: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Process {
+        self.spawn_with(name, args, &[])
+    }
+
+    /// As [`Self::spawn`], with these variables in its environment.
+    pub fn spawn_with(
+        &self,
+        name: &str,
+        args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        variables: &[(&str, &str)],
+    ) -> Process {
         let log = self.dir.path().join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log).unwrap();
         let begin = usize::try_from(out.metadata().unwrap().len()).unwrap();
         let mut command = self.command(args);
-        let child = command.stdout(out.try_clone().unwrap()).stderr(out).spawn().unwrap();
+        let child = command
+            .envs(variables.iter().copied())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap();
         Process { child, name: name.to_owned(), log, begin }
     }
 }

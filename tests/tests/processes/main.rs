@@ -7,6 +7,7 @@ mod crash;
 mod doctor;
 mod poison;
 mod readme;
+mod rolling;
 mod standby;
 mod torture;
 mod up;
