@@ -5,6 +5,7 @@
 
 mod crash;
 mod doctor;
+mod ledger;
 mod poison;
 mod readme;
 mod rolling;
