@@ -10,5 +10,6 @@ mod poison;
 mod readme;
 mod rolling;
 mod standby;
+mod start;
 mod torture;
 mod up;
