@@ -25,7 +25,13 @@ const IN_SECONDS: Duration = Duration::from_secs(15);
 
 /// A worker that lives until it is aborted, and holds whatever it is asked for.
 async fn alive(conn: &Connection, who: &WorkerRef) -> JoinHandle<()> {
-    let presence = Presence { worker: who.clone(), lanes: Vec::new(), since: clock::now(), draining: false };
+    let presence = Presence {
+        worker: who.clone(),
+        lanes: Vec::new(),
+        since: clock::now(),
+        draining: false,
+        process: None,
+    };
     announce(conn, &presence).await.unwrap();
     let mut questions = Questions::open(conn, &who.worker_id).await.unwrap();
     let conn = conn.clone();

@@ -32,11 +32,11 @@ pub async fn start<T>(
     let mut said: Option<Instant> = None;
     loop {
         let failed = match begin().await {
-            Ok(begun) => {
+            Ok(started) => {
                 if said.is_some() {
                     tracing::info!(what, "what was waited for is there");
                 }
-                return Ok(begun);
+                return Ok(started);
             }
             Err(failed) => failed,
         };

@@ -26,6 +26,13 @@ pub(crate) fn expecting(event: &Event, expected: u64) -> HeaderMap {
     headers
 }
 
+/// Lets the server refuse the key's new value unless its last message is `expected`; 0 when it has none.
+pub(crate) fn key_unchanged_since(expected: u64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+    headers
+}
+
 /// The trace context alone, for a message that follows an expecting one in an atomic batch.
 pub(crate) fn traced(event: &Event) -> HeaderMap {
     let mut headers = HeaderMap::new();

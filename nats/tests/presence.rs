@@ -29,6 +29,7 @@ fn presence(worker: &WorkerRef, busy: u32) -> Presence {
         lanes: vec![LanePresence { vp_id: lane_id(), slots: 4, busy, starved_since: None }],
         since: clock::now(),
         draining: false,
+        process: None,
     }
 }
 

@@ -21,4 +21,4 @@ pub use tools::{
     ResultArtifacts, StatusFilter, TOOLS, ToolName, WaitMission, Waited,
 };
 pub use views::{AttemptStatus, AttemptView, CancelView, EventView, MissionView};
-pub use worker::{LanePresence, Presence, WorkerAnswer, WorkerQuestion};
+pub use worker::{LanePresence, Presence, ProcessMark, WorkerAnswer, WorkerQuestion};

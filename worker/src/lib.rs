@@ -23,6 +23,7 @@ pub mod keeper;
 mod lease;
 mod owner;
 mod presence;
+mod process;
 mod queues;
 mod receipt;
 mod run;

@@ -18,6 +18,22 @@ pub struct Presence {
     pub since: UtcTime,
     /// It pulls nothing more and finishes what it has.
     pub draining: bool,
+    /// Its process, by which another one on the same host can tell whether it still lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessMark>,
+}
+
+/// A process, told apart from every other one that its host has run or will run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessMark {
+    /// The host's run, from its start to its end.
+    pub boot: String,
+    /// The namespace in which its id counts.
+    pub namespace: String,
+    /// Its id.
+    pub pid: u32,
+    /// When it was started, in the host's ticks since its own start: an id is used again, a moment is not.
+    pub started: u64,
 }
 
 /// A lane as a worker serves it.

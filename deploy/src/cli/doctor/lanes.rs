@@ -126,6 +126,7 @@ mod tests {
             lanes: vec![LanePresence { vp_id: vp_id.clone(), slots: 1, busy: 0, starved_since }],
             since: UtcTime::from_micros(0),
             draining: false,
+            process: None,
         }
     }
 
