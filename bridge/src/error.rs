@@ -26,3 +26,15 @@ pub enum BridgeError {
         part: &'static str,
     },
 }
+
+impl BridgeError {
+    /// True when starting it again later can help without anybody changing anything here: a server that is away, a log
+    /// that is not made yet, a database that does not answer or has no room.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Ledger(error) => matches!(error, LedgerError::Database { .. } | LedgerError::Gone { .. }),
+            Self::Log(_) | Self::Service(_) => true,
+            Self::Died { .. } => false,
+        }
+    }
+}

@@ -1,10 +1,11 @@
 //! The projector, the ledger and the notice sender.
 //!
 //! - [`Bridge`]: all of it, running. [`BridgeConfig`], [`BridgeStatus`], [`BridgeError`].
-//! - `standby`, `active`: one bridge works, the others stand by and take over.
+//! - `standby`, `active`: one bridge works, the others stand by and take over. `suspicion`: of a holder that is
+//!   silent.
 //! - `project`, `live`, `batch`: pure: what messages of the log change in the ledger.
 //! - `consume`: the log in order, one transaction a batch. `notify`: notices, sent and marked.
-//! - [`service`]: the ledger over NATS. `recover`: missions of dead workers, handed back.
+//! - [`service`]: the ledger over NATS. `report`: how this bridge is, also while it stands by. `recover`: missions of dead workers, handed back.
 //! - `reconcile`: missions that nothing would bring on any more, brought back or ended.
 //! - `retain`: what ended long ago and the log has forgotten, deleted by policy.
 //! - `ledger`: the database; nothing else opens it. [`rebuild`]: it once more, from the log.
@@ -27,10 +28,12 @@ mod project;
 pub mod rebuild;
 mod reconcile;
 mod recover;
+mod report;
 mod retain;
 pub mod service;
 mod standby;
 mod status;
+mod suspicion;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +52,7 @@ pub use status::BridgeStatus;
 
 use duty::{Duties, Duty};
 use ledger::Location;
+use report::Reporter;
 use standby::Shift;
 use status::StatusBoard;
 
@@ -60,6 +64,7 @@ const STOP_PATIENCE: Duration = Duration::from_mins(1);
 #[must_use = "a dropped bridge stops"]
 pub struct Bridge {
     shift: Duty,
+    reporter: Duty,
     duties: Duties,
     status: StatusBoard,
 }
@@ -73,13 +78,14 @@ impl Bridge {
     pub async fn start(conn: Connection, config: BridgeConfig) -> Result<Self, BridgeError> {
         let location = Location::parse(&config.ledger)?;
         let (duties, status) = (Duties::new(), StatusBoard::new());
-        let shift =
-            Shift { conn: conn.clone(), location, config, duties: duties.clone(), status: status.clone() };
+        let shift = Shift::new(conn.clone(), location, config, duties.clone(), status.clone());
         let active = shift.begin().await?;
         // Later the log may go and come back; at the start its absence is a mistake that someone must be told.
         identity(&conn, MISSIONS).await.map_err(BridgeError::Log)?;
+        let reporter = Reporter { conn, ledger: shift.location.to_string(), status: status.clone() };
         let shift = duties.start("standby", |stop| shift.run(active, stop));
-        Ok(Self { shift, duties, status })
+        let reporter = duties.start("reporter", |stop| reporter.run(stop));
+        Ok(Self { shift, reporter, duties, status })
     }
 
     /// How it is doing, now and as it changes.
@@ -96,5 +102,6 @@ impl Bridge {
     /// Stops in order: no more questions, the batch at hand is stored, its notices are sent. At most a minute.
     pub async fn stop(self) {
         self.shift.stop(STOP_PATIENCE).await;
+        self.reporter.stop(STOP_PATIENCE).await;
     }
 }

@@ -104,21 +104,11 @@ impl Clerk {
         let mut status =
             self.status_of(stream.last_seq, stream.created_at).await.map_err(|error| unavailable(&error))?;
         if status.cursor < stream.last_seq {
-            let lag = self.lag(status.cursor, stream.last_seq).await;
+            let lag = lag(&self.conn, status.cursor, stream.last_seq).await;
             (status.lag_events, status.lag_seconds) =
                 lag.map_err(|error| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string()))?;
         }
         Ok(status)
-    }
-
-    /// How many messages are behind the cursor at most, and for how many seconds the oldest of them has been there.
-    async fn lag(&self, cursor: u64, stream_last: u64) -> Result<(u64, u64), ReaderError> {
-        // The last sequences may be those of timers that have fired.
-        let Some((seq, stored_at)) = first_after(&self.conn, MISSIONS, cursor).await? else {
-            return Ok((0, 0));
-        };
-        let micros = clock::now().as_micros().saturating_sub(stored_at.as_micros());
-        Ok(((stream_last + 1).saturating_sub(seq), micros.max(0).unsigned_abs() / 1_000_000))
     }
 
     async fn status_of(
@@ -144,6 +134,16 @@ impl Clerk {
             retention: self.status.subscribe().borrow().retention.clone(),
         })
     }
+}
+
+/// How many messages are behind the cursor at most, and for how many seconds the oldest of them has been there.
+pub(crate) async fn lag(conn: &Connection, cursor: u64, stream_last: u64) -> Result<(u64, u64), ReaderError> {
+    // The last sequences may be those of timers that have fired.
+    let Some((seq, stored_at)) = first_after(conn, MISSIONS, cursor).await? else {
+        return Ok((0, 0));
+    };
+    let micros = clock::now().as_micros().saturating_sub(stored_at.as_micros());
+    Ok(((stream_last + 1).saturating_sub(seq), micros.max(0).unsigned_abs() / 1_000_000))
 }
 
 async fn in_time<T: Serialize>(answer: impl Future<Output = Result<T, ToolError>>) -> Vec<u8> {

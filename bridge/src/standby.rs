@@ -17,6 +17,7 @@ use crate::duty::Duties;
 use crate::error::BridgeError;
 use crate::ledger::{Ledger, LedgerError, Location};
 use crate::status::StatusBoard;
+use crate::suspicion::{Held, Suspicion};
 
 /// How often a bridge that stands by looks whether the ledger is free.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -26,35 +27,59 @@ const AT_MOST: Duration = Duration::from_secs(2);
 /// Takes the ledger whenever it is free, and works while it has it.
 #[derive(Debug)]
 pub(crate) struct Shift {
-    pub(crate) conn: Connection,
+    conn: Connection,
     pub(crate) location: Location,
-    pub(crate) config: BridgeConfig,
-    pub(crate) duties: Duties,
-    pub(crate) status: StatusBoard,
+    config: BridgeConfig,
+    duties: Duties,
+    status: StatusBoard,
+}
+
+/// What came of trying to take the ledger.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// It is this bridge's.
+    Working(Box<Active>),
+    /// Another process has it.
+    Held(Held),
 }
 
 impl Shift {
-    /// Begins to work, or `None` when another process has the ledger.
+    pub(crate) fn new(
+        conn: Connection,
+        location: Location,
+        config: BridgeConfig,
+        duties: Duties,
+        status: StatusBoard,
+    ) -> Self {
+        Self { conn, location, config, duties, status }
+    }
+
+    /// Begins to work if no other process has the ledger, which is made when it is missing.
     ///
     /// # Errors
     /// [`BridgeError`]; the ledger is free again then.
-    pub(crate) async fn begin(&self) -> Result<Option<Active>, BridgeError> {
-        let ledger = match Ledger::open(&self.location).await {
+    pub(crate) async fn begin(&self) -> Result<Taken, BridgeError> {
+        self.take(Ledger::open(&self.location).await).await
+    }
+
+    async fn take(&self, opened: Result<Ledger, LedgerError>) -> Result<Taken, BridgeError> {
+        let ledger = match opened {
             Ok(ledger) => ledger,
-            Err(LedgerError::InUse { .. }) => return Ok(None),
+            Err(LedgerError::InUse { holder, .. }) => return Ok(Taken::Held(Held { holder })),
             Err(error) => return Err(error.into()),
         };
         let active = Active::start(&self.conn, ledger, &self.config, &self.duties, &self.status).await?;
-        self.status.update(|status| {
-            status.active = true;
-            status.standby_error = None;
-        });
-        Ok(Some(active))
+        self.status.shift(true);
+        Ok(Taken::Working(Box::new(active)))
     }
 
     /// Works and stands by until `stop`. Ends before that, which is a death, when the ledger has become something that
     /// this build must not touch.
-    pub(crate) async fn run(self, mut active: Option<Active>, stop: CancellationToken) {
+    pub(crate) async fn run(self, taken: Taken, stop: CancellationToken) {
+        let mut active = match taken {
+            Taken::Working(active) => Some(active),
+            Taken::Held(_) => None,
+        };
         while !stop.is_cancelled() {
             if let Some(working) = active.take() {
                 tokio::select! {
@@ -64,11 +89,7 @@ impl Shift {
                 // As after a crash: what it has begun is whole or not there.
                 drop(working);
                 tracing::warn!(ledger = %self.location, "the ledger may be another bridge's now, standing by");
-                self.status.update(|status| {
-                    status.active = false;
-                    status.projector_error = None;
-                    status.sender_error = None;
-                });
+                self.status.shift(false);
             }
             match stop.run_until_cancelled(self.wait()).await {
                 Some(Some(working)) => active = Some(working),
@@ -82,18 +103,21 @@ impl Shift {
     }
 
     /// Stands by until the ledger is this bridge's. `None`: it never can be.
-    async fn wait(&self) -> Option<Active> {
+    async fn wait(&self) -> Option<Box<Active>> {
         tracing::info!(ledger = %self.location, "standing by for the ledger");
         let mut delays = Delays::new(&RetryDelay::REQUEST);
+        let mut suspicion = Suspicion::new(self.location.to_string());
         loop {
-            let delay = match self.begin().await {
-                Ok(Some(active)) => {
+            // What was there at the start is not replaced by an empty one that nobody asked for.
+            let delay = match self.take(Ledger::reopen(&self.location).await).await {
+                Ok(Taken::Working(active)) => {
                     tracing::info!(ledger = %self.location, "took over the ledger");
                     return Some(active);
                 }
-                Ok(None) => {
+                Ok(Taken::Held(held)) => {
                     delays = Delays::new(&RetryDelay::REQUEST);
-                    self.status.update(|status| status.standby_error = None);
+                    let alarm = suspicion.look(&self.conn, held).await;
+                    self.status.update(|status| status.standby_error = alarm);
                     LOOK_EVERY
                 }
                 Err(error) => {

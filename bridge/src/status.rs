@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use vp_nats::clock;
 use vp_shared::api::{ReconcilerStatus, RetentionStatus};
+use vp_shared::time::UtcTime;
 
 /// How a bridge is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BridgeStatus {
     /// True while it holds the ledger and works; false while it stands by.
     pub active: bool,
-    /// What keeps it from the ledger while it stands by, if that is not just another bridge.
+    /// Since when that is so.
+    pub since: Option<UtcTime>,
+    /// What keeps it from the ledger while it stands by, if that is not just another bridge that works.
     pub standby_error: Option<String>,
     /// The stream sequence up to which the log is projected.
     pub cursor: u64,
@@ -38,7 +42,19 @@ pub(crate) struct StatusBoard(Arc<watch::Sender<BridgeStatus>>);
 
 impl StatusBoard {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(BridgeStatus::default())))
+        let status = BridgeStatus { since: Some(clock::now()), ..BridgeStatus::default() };
+        Self(Arc::new(watch::Sender::new(status)))
+    }
+
+    /// It works from now on, or stands by.
+    pub(crate) fn shift(&self, active: bool) {
+        self.update(|status| {
+            status.active = active;
+            status.since = Some(clock::now());
+            status.standby_error = None;
+            status.projector_error = None;
+            status.sender_error = None;
+        });
     }
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut BridgeStatus)) {

@@ -31,6 +31,7 @@ async fn alive(conn: &Connection, who: &WorkerRef) -> JoinHandle<()> {
         since: clock::now(),
         draining: false,
         workspaces: None,
+        process: None,
     };
     announce(conn, &presence).await.unwrap();
     let mut questions = Questions::open(conn, &who.worker_id).await.unwrap();

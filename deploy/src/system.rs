@@ -11,13 +11,13 @@ use vp_bridge::{Bridge, BridgeConfig};
 use vp_nats::connect::{ConnectConfig, Connection};
 use vp_nats::server::{ManagedServer, ServerConfig, Stopped};
 use vp_nats::service::Service;
-use vp_nats::topology;
+use vp_nats::topology::{self, TopologyError};
 use vp_shared::ids::{VpId, WorkerId};
-use vp_worker::{KeeperCommand, Worker, WorkerConfig};
+use vp_worker::{KeeperCommand, Worker, WorkerConfig, WorkerError};
 
 use crate::config::Settings;
 use crate::exit::{Exit, Failed};
-use crate::{lane_files, link};
+use crate::{lane_files, link, patience};
 
 /// A running system.
 pub struct System {
@@ -60,14 +60,27 @@ impl System {
 
     async fn start_services(&mut self, settings: &Settings) -> Result<(), Failed> {
         lane_files::write(&settings.data_dir)?;
-        let conn = self.connect("vp-up").await?;
-        ensure_topology(&conn, settings).await?;
-        self.bridge = Some(start_bridge(self.connect("vp-bridge").await?, settings).await?);
-        self.service = Some(start_service(&conn, settings).await?);
+        let wait = settings.nats.start_wait();
+        let conn = patience::start("the system", wait, async || {
+            let conn = self.connect("vp-up").await?;
+            ensure_topology(&conn, settings).await?;
+            Ok(conn)
+        })
+        .await?;
+        let bridge = patience::start("the bridge", wait, async || {
+            start_bridge(self.connect("vp-bridge").await?, settings).await
+        });
+        self.bridge = Some(bridge.await?);
+        let service = patience::start("the dispatcher", wait, async || start_service(&conn, settings).await);
+        self.service = Some(service.await?);
         for vp_id in settings.served_lanes() {
-            let conn = self.connect("vp-worker").await?;
             let worker_id = settings.worker_id_of(&link::host(), vp_id.as_str().trim_start_matches("vp."));
-            self.workers.push(start_worker(conn, settings, worker_id, &[vp_id]).await?);
+            let worker = patience::start("the worker", wait, async || {
+                let conn = self.connect("vp-worker").await?;
+                start_worker(conn, settings, worker_id.clone(), std::slice::from_ref(&vp_id)).await
+            });
+            let worker = worker.await?;
+            self.workers.push(worker);
         }
         Ok(())
     }
@@ -153,16 +166,23 @@ async fn start_managed(settings: &Settings) -> Result<ManagedServer, Failed> {
 
 /// Creates or verifies streams and queues.
 pub async fn ensure_topology(conn: &Connection, settings: &Settings) -> Result<(), Failed> {
-    topology::ensure(conn, &settings.topology(), &settings.lanes)
-        .await
-        .map_err(|error| Failed::from_error(Exit::Failure, &error))
+    topology::ensure(conn, &settings.topology(), &settings.lanes).await.map_err(|error| {
+        let exit = match &error {
+            TopologyError::Unavailable { .. } => Exit::Unavailable,
+            _ => Exit::Failure,
+        };
+        Failed::from_error(exit, &error)
+    })
 }
 
 /// Starts the bridge.
 pub async fn start_bridge(conn: Connection, settings: &Settings) -> Result<Bridge, Failed> {
     let mut config = BridgeConfig::new(settings.ledger(), settings.lanes.clone());
     config.retention.keep_for = settings.ledger_keeps();
-    Bridge::start(conn, config).await.map_err(|error| Failed::from_error(Exit::Failure, &error))
+    Bridge::start(conn, config).await.map_err(|error| {
+        let exit = if error.may_pass() { Exit::Unavailable } else { Exit::Failure };
+        Failed::from_error(exit, &error)
+    })
 }
 
 /// Starts the dispatcher's micro service.
@@ -186,7 +206,11 @@ pub async fn start_worker(
     config.retention = settings.workspace_policy();
     // Where its credentials do not allow that, the server refuses and the worker says so.
     config.may_create_consumers = true;
-    Worker::start(conn, config).await.map_err(|error| Failed::from_error(Exit::Failure, &error))
+    Worker::start(conn, config).await.map_err(|error| match &error {
+        WorkerError::Presence { .. } | WorkerError::Watch(_) => Failed::from_error(Exit::Unavailable, &error)
+            .hint("is nats-server up, with a leader, and its store not full? make room if it is"),
+        _ => Failed::from_error(Exit::Failure, &error),
+    })
 }
 
 /// This very program, as the owner of executors' process trees.

@@ -31,6 +31,13 @@ pub(crate) fn expect(headers: &mut HeaderMap, filter: &str, expected: u64) {
     headers.insert(EXPECTED_SUBJECT, filter);
 }
 
+/// Lets the server refuse the key's new value unless its last message is `expected`; 0 when it has none.
+pub(crate) fn key_unchanged_since(expected: u64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+    headers
+}
+
 /// The trace context alone, for a message that follows an expecting one in an atomic batch.
 pub(crate) fn traced(event: &Event) -> HeaderMap {
     let mut headers = HeaderMap::new();

@@ -6,12 +6,13 @@
 //! - [`delivery`]: queue entries, pulled, renewed, acked. [`watch`]: hints that something was published.
 //! - [`reader`]: ordered reading from a place. [`notices`], [`progress`]: the other two streams.
 //! - [`presence`]: who is alive, and the proof that one is not. [`service`]: request and reply.
-//! - [`health`]: what the server tells of itself.
+//! - [`health`]: what the server tells of itself. [`bridges`]: what bridges tell of themselves.
 //! - [`retry`], [`clock`]: delays and time for who acts. [`crash`]: where a test can make a process die.
 //! - [`raw`]: plain JetStream, to be measured against.
 
 mod ack;
 mod api;
+pub mod bridges;
 pub mod clock;
 pub mod connect;
 pub mod context;

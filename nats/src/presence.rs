@@ -19,7 +19,7 @@ use vp_shared::time::UtcTime;
 use crate::ack::is_marker;
 use crate::api::{self, ApiError, ErrorBody, Pick, ask, read_message};
 use crate::connect::Connection;
-use crate::headers::KV_OPERATION;
+use crate::headers::{KV_OPERATION, key_unchanged_since};
 use crate::reader::{Reader, Record, Start};
 use crate::subject;
 
@@ -54,7 +54,23 @@ const LOOKUPS: usize = 64;
 /// # Errors
 /// [`PresenceError`] when the server did not confirm it within a second.
 pub async fn announce(conn: &Connection, presence: &Presence) -> Result<(), PresenceError> {
-    let mut headers = HeaderMap::new();
+    announce_with(conn, presence, HeaderMap::new()).await
+}
+
+/// Puts the worker's presence key for the first time, over what a [`glimpse`] has seen there; refused when somebody else
+/// has put it since.
+///
+/// # Errors
+/// [`PresenceError`].
+pub async fn announce_over(conn: &Connection, presence: &Presence, seen: u64) -> Result<(), PresenceError> {
+    announce_with(conn, presence, key_unchanged_since(seen)).await
+}
+
+async fn announce_with(
+    conn: &Connection,
+    presence: &Presence,
+    mut headers: HeaderMap,
+) -> Result<(), PresenceError> {
     headers.insert(header::NATS_MESSAGE_TTL, format!("{}s", PRESENCE_TTL.as_secs()));
     let failed = |why: String| PresenceError { what: "announce the worker's presence", why };
     let body = serde_json::to_vec(presence).map_err(|error| failed(error.to_string()))?;
@@ -98,10 +114,22 @@ async fn put(
 /// # Errors
 /// [`PresenceError`].
 pub async fn lookup(conn: &Connection, worker_id: &WorkerId) -> Result<Option<Presence>, PresenceError> {
-    Ok(match read_key(conn, worker_id).await? {
-        Key::Present(presence) => Some(*presence),
-        Key::Absent { .. } => None,
-    })
+    Ok(glimpse(conn, worker_id).await?.0)
+}
+
+/// As [`lookup`], with the sequence of the key's last message, to be replaced by [`announce_over`].
+///
+/// # Errors
+/// [`PresenceError`].
+pub async fn glimpse(
+    conn: &Connection,
+    worker_id: &WorkerId,
+) -> Result<(Option<Presence>, u64), PresenceError> {
+    let (key, seq) = read_key(conn, worker_id).await?;
+    match key {
+        Key::Present(presence) => Ok((Some(*presence), seq)),
+        Key::Absent { .. } => Ok((None, seq)),
+    }
 }
 
 /// A worker's presence key.
@@ -113,16 +141,19 @@ enum Key {
     },
 }
 
-async fn read_key(conn: &Connection, worker_id: &WorkerId) -> Result<Key, PresenceError> {
+/// The key, and the sequence of its last message; 0 when there is none.
+async fn read_key(conn: &Connection, worker_id: &WorkerId) -> Result<(Key, u64), PresenceError> {
     let failed = |why: String| PresenceError { what: "look up a worker's presence", why };
     let key = format!("{KEYS}{worker_id}");
     let found = read_message(conn, STREAM, Pick::Last(&key), PATIENCE).await;
     match found.map_err(|error| failed(error.to_string()))? {
-        Some(message) if is_marker(&message.headers) => Ok(Key::Absent { since: Some(message.stored_at) }),
+        Some(message) if is_marker(&message.headers) => {
+            Ok((Key::Absent { since: Some(message.stored_at) }, message.seq))
+        }
         Some(message) => serde_json::from_slice(&message.payload)
-            .map(Key::Present)
+            .map(|presence| (Key::Present(presence), message.seq))
             .map_err(|error| failed(error.to_string())),
-        None => Ok(Key::Absent { since: None }),
+        None => Ok((Key::Absent { since: None }, 0)),
     }
 }
 

@@ -158,6 +158,9 @@ pub fn ledger(question: LedgerQuestion) -> String {
     format!("vp.ledger.{}", question.name())
 }
 
+/// Where all bridges are asked how they are.
+pub(crate) const BRIDGES: &str = "vp.bridges";
+
 /// A session as one token: letters, digits and `-` stay, every other byte becomes `_` and two hex digits, so
 /// no two sessions share a token and none holds a wildcard or a dot.
 pub fn session_token(session_id: &SessionId) -> String {

@@ -30,6 +30,7 @@ fn presence(worker: &WorkerRef, busy: u32) -> Presence {
         since: clock::now(),
         draining: false,
         workspaces: None,
+        process: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod attempts;
+mod bridge;
 mod ledger;
 mod tools;
 mod views;
@@ -9,6 +10,7 @@ mod worker;
 
 pub use answer::{Answer, ErrorCode, ToolError, parse};
 pub use attempts::apply_attempt;
+pub use bridge::BridgeReport;
 pub use ledger::{
     Anomaly, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerQuestion, LedgerStatus, PageCursor,
     ReconcilerStatus, Repaired, RetentionStatus,
@@ -19,4 +21,4 @@ pub use tools::{
     ResultArtifacts, RouteWords, StatusFilter, TOOLS, ToolName, WaitMission, Waited,
 };
 pub use views::{AttemptStatus, AttemptView, CancelView, EventView, MissionView};
-pub use worker::{LanePresence, Presence, WorkerAnswer, WorkerQuestion, WorkspaceStatus};
+pub use worker::{LanePresence, Presence, ProcessMark, WorkerAnswer, WorkerQuestion, WorkspaceStatus};

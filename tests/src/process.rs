@@ -97,10 +97,35 @@ impl Installation {
 
     /// Starts `vp` and leaves it running; what it writes goes to `<name>.log` in the installation's directory.
     pub fn spawn(&self, name: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Process {
+        self.spawn_with(name, args, &[])
+    }
+
+    /// As [`Self::spawn`], with these variables in its environment.
+    pub fn spawn_with(
+        &self,
+        name: &str,
+        args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        variables: &[(&str, &str)],
+    ) -> Process {
+        let mut command = self.command(args);
+        command.envs(variables.iter().copied());
+        self.start(name, command)
+    }
+
+    /// As [`Self::spawn`], with a signal ignored, such as `XFSZ`.
+    pub fn spawn_ignoring(&self, signal: &str, name: &str, args: &[&str]) -> Process {
+        let vp = self.command(args);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("trap '' {signal}; exec \"$0\" \"$@\"")]);
+        shell.arg(vp.get_program()).args(vp.get_args()).stdin(Stdio::null());
+        shell.env_clear().envs(vp.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        self.start(name, shell)
+    }
+
+    fn start(&self, name: &str, mut command: Command) -> Process {
         let log = self.dir.path().join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log).unwrap();
         let begin = usize::try_from(out.metadata().unwrap().len()).unwrap();
-        let mut command = self.command(args);
         let child = command.stdout(out.try_clone().unwrap()).stderr(out).spawn().unwrap();
         Process { child, name: name.to_owned(), log, begin }
     }

@@ -24,6 +24,7 @@ pub mod keeper;
 mod lease;
 mod owner;
 mod presence;
+mod process;
 mod queues;
 mod receipt;
 mod retain;

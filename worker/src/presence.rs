@@ -15,6 +15,7 @@ use vp_shared::time::UtcTime;
 
 use crate::error::WorkerError;
 use crate::held::Stop;
+use crate::process;
 use crate::run::Lane;
 use crate::worker::Shared;
 
@@ -22,14 +23,21 @@ use crate::worker::Shared;
 const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(6);
 const PREDECESSOR_POLL: Duration = Duration::from_millis(100);
 
-/// Waits until no other process lives under this name.
-pub(crate) async fn be_the_only_one(conn: &Connection, me: &WorkerRef) -> Result<(), WorkerError> {
+/// Waits until no other process lives under this name; not for a former life on this host that has certainly ended.
+/// Returns what [`first`] is to replace.
+pub(crate) async fn be_the_only_one(conn: &Connection, me: &WorkerRef) -> Result<u64, WorkerError> {
     let deadline = Instant::now() + PREDECESSOR_PATIENCE;
     loop {
-        let trouble = match other_life(conn, me).await {
-            Ok(None) => return Ok(()),
-            Ok(Some(host)) => WorkerError::IdentityTaken { worker_id: me.worker_id.clone(), host },
-            Err(error) => error,
+        let trouble = match presence::glimpse(conn, &me.worker_id).await {
+            Ok((None, seen)) => return Ok(seen),
+            Ok((Some(found), seen)) if found.process.as_ref().is_some_and(process::is_dead) => {
+                tracing::info!(worker_id = %me.worker_id, "its former life on this host has ended");
+                return Ok(seen);
+            }
+            Ok((Some(found), _)) => {
+                WorkerError::IdentityTaken { worker_id: me.worker_id.clone(), host: found.worker.host }
+            }
+            Err(source) => WorkerError::Presence { worker_id: me.worker_id.clone(), source },
         };
         if Instant::now() >= deadline {
             return Err(trouble);
@@ -47,10 +55,15 @@ async fn other_life(conn: &Connection, me: &WorkerRef) -> Result<Option<String>,
     }
 }
 
-/// Says it once, and looks whether another process said the same at the same time.
-pub(crate) async fn first(shared: &Shared, lanes: &[Arc<Lane>], since: UtcTime) -> Result<(), WorkerError> {
+/// Says it once, over what was `seen` of an earlier life: of two that start at once, one is refused.
+pub(crate) async fn first(
+    shared: &Shared,
+    lanes: &[Arc<Lane>],
+    since: UtcTime,
+    seen: u64,
+) -> Result<(), WorkerError> {
     let trouble = |source| WorkerError::Presence { worker_id: shared.me.worker_id.clone(), source };
-    presence::announce(&shared.conn, &now(shared, lanes, since)).await.map_err(trouble)?;
+    presence::announce_over(&shared.conn, &now(shared, lanes, since), seen).await.map_err(trouble)?;
     match other_life(&shared.conn, &shared.me).await? {
         Some(host) => Err(WorkerError::IdentityTaken { worker_id: shared.me.worker_id.clone(), host }),
         None => Ok(()),
@@ -113,5 +126,6 @@ fn now(shared: &Shared, lanes: &[Arc<Lane>], since: UtcTime) -> Presence {
         since,
         draining: shared.draining.load(Ordering::Relaxed),
         workspaces: shared.swept.now(),
+        process: shared.process.clone(),
     }
 }

@@ -13,6 +13,7 @@ use vp_nats::connect::Connection;
 use vp_nats::mission_log::MissionLog;
 use vp_nats::presence::Questions;
 use vp_nats::watch::MissionWatch;
+use vp_shared::api::ProcessMark;
 use vp_shared::error::Chain;
 use vp_shared::event::WorkerRef;
 
@@ -20,7 +21,7 @@ use crate::config::WorkerConfig;
 use crate::error::WorkerError;
 use crate::held::{HeldMissions, Stop};
 use crate::run::Lane;
-use crate::{lease, presence, retain, run, starved, watch as hints};
+use crate::{lease, presence, process, retain, run, starved, watch as hints};
 
 /// How long giving attempts back may take beyond the executors' grace.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) held: Arc<HeldMissions>,
     pub(crate) draining: AtomicBool,
     pub(crate) swept: retain::Tally,
+    /// What tells a later life on this host that this one has ended.
+    pub(crate) process: Option<ProcessMark>,
 }
 
 /// A worker at work. Dropped, it ends as a killed process would: nothing is given back, keepers kill the executors.
@@ -54,7 +57,8 @@ impl Worker {
     /// Starts serving the lanes of `config`, whose queues exist.
     ///
     /// # Errors
-    /// [`WorkerError`]; nothing of it runs then. An identity that is alive elsewhere is waited for, at most 6 s.
+    /// [`WorkerError`]; nothing of it runs then. An identity that is alive elsewhere is waited for, at most 6 s;
+    /// a former life on this host, which can be seen to have ended, is not.
     pub async fn start(conn: Connection, config: WorkerConfig) -> Result<Self, WorkerError> {
         config.check()?;
         let root = &config.workspace_root;
@@ -67,17 +71,18 @@ impl Worker {
             host: config.host.clone(),
             version: config.version.clone(),
         };
-        presence::be_the_only_one(&conn, &me).await?;
+        let seen = presence::be_the_only_one(&conn, &me).await?;
         let shared = Arc::new(Shared {
             log: MissionLog::new(&conn),
             held: Arc::default(),
             draining: AtomicBool::new(false),
             swept: retain::Tally::default(),
+            process: process::mark(),
             conn,
             config,
             me,
         });
-        let crew = Crew::gather(&shared).await?;
+        let crew = Crew::gather(&shared, seen).await?;
         let (drain, hurry) = (CancellationToken::new(), CancellationToken::new());
         let (stopped_tx, stopped) = watch::channel(false);
         let (failure_tx, failure) = watch::channel(None);
@@ -151,7 +156,7 @@ struct Crew {
 
 impl Crew {
     /// Subscribes and announces, in this order, so that whoever sees the worker can ask it.
-    async fn gather(shared: &Arc<Shared>) -> Result<Self, WorkerError> {
+    async fn gather(shared: &Arc<Shared>, seen: u64) -> Result<Self, WorkerError> {
         let lanes: Vec<Arc<Lane>> = shared
             .config
             .lanes
@@ -180,7 +185,7 @@ impl Crew {
             ("answers", Ok(()))
         });
         let since = clock::now();
-        presence::first(shared, &lanes, since).await?;
+        presence::first(shared, &lanes, since, seen).await?;
         let said = presence::keep(Arc::clone(shared), lanes.clone(), since, end.clone());
         duties.spawn(async move { ("presence", said.await) });
         let fed = starved::keep(Arc::clone(shared), lanes.clone(), end.clone());

@@ -113,7 +113,10 @@ const ESCAPEE: &str = r#"setsid sh -c 'trap "" TERM; echo $$ > "$D/pid.tmp"; mv 
 #[test]
 fn an_exit_code_is_reported_and_the_output_is_the_executors() {
     let mut keeper = Keeper::run("cat; echo out; exit 7", 60_000, 100);
-    assert_eq!(keeper.ended(), r#"{"ended":{"code":7,"signal":null,"lapsed":false,"survivors":0}}"#);
+    assert_eq!(
+        keeper.ended(),
+        r#"{"ended":{"code":7,"signal":null,"by_itself":true,"lapsed":false,"survivors":0}}"#
+    );
     let (fine, out) = keeper_done(keeper);
     assert!(fine);
     assert_eq!(out, "input\nout\n");
@@ -131,7 +134,10 @@ fn keeper_done(mut keeper: Keeper) -> (bool, String) {
 #[test]
 fn a_signal_is_reported() {
     let mut keeper = Keeper::run("kill -SEGV $$", 60_000, 100);
-    assert_eq!(keeper.ended(), r#"{"ended":{"code":null,"signal":11,"lapsed":false,"survivors":0}}"#);
+    assert_eq!(
+        keeper.ended(),
+        r#"{"ended":{"code":null,"signal":11,"by_itself":true,"lapsed":false,"survivors":0}}"#
+    );
 }
 
 #[test]
@@ -146,7 +152,10 @@ fn a_process_in_a_session_of_its_own_does_not_outlive_the_executor() {
     let mut keeper =
         Keeper::run(&format!("{ESCAPEE} while [ ! -e $D/pid ]; do sleep 0.01; done; exit 0"), 60_000, 100);
     let escapee = keeper.pid_in("pid");
-    assert_eq!(keeper.ended(), r#"{"ended":{"code":0,"signal":null,"lapsed":false,"survivors":0}}"#);
+    assert_eq!(
+        keeper.ended(),
+        r#"{"ended":{"code":0,"signal":null,"by_itself":true,"lapsed":false,"survivors":0}}"#
+    );
     is_gone(escapee);
 }
 

@@ -47,11 +47,25 @@ pub enum LedgerError {
         #[source]
         source: std::io::Error,
     },
+    /// The file is gone from where this bridge had it.
+    #[error(
+        "the ledger file `{}` is gone from its place: put it back, or, if it is lost, restart the bridge, \
+             which makes a new one from the log", path.display()
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process holds the ledger.
-    #[error("the ledger `{ledger}` is held by another process: stop the bridge that runs on it")]
+    #[error(
+        "the ledger `{ledger}` is held by another process{}: stop the bridge that runs on it",
+        holder.map(|pid| format!(" ({pid})")).unwrap_or_default()
+    )]
     InUse {
         /// The ledger, without credentials.
         ledger: String,
+        /// Its process id, where that is known.
+        holder: Option<u32>,
     },
     /// The file is something else.
     #[error("`{ledger}` is not a ledger ({why}): name another place")]
@@ -70,7 +84,7 @@ pub enum LedgerError {
         step: String,
     },
     /// The database refused or failed.
-    #[error("could not {what}")]
+    #[error("could not {what} ({})", advice(source))]
     Database {
         /// What was attempted.
         what: &'static str,
@@ -90,10 +104,38 @@ pub enum LedgerError {
     },
 }
 
+/// What the reader can do; the log keeps everything meanwhile.
+fn advice(source: &DbErr) -> &'static str {
+    let text = source.to_string().to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if says(&["is full", "disk i/o", "no space", "could not extend", "too large"]) {
+        "is its disk full or failing? make room; nothing is lost, what waits in the log is caught up with"
+    } else if says(&["readonly", "read-only", "permission denied", "unable to open"]) {
+        "give this user the right to write it, and look whether its file system or server is read-only"
+    } else if says(&["locked", "lock timeout", "lock_timeout", "busy"]) {
+        "another program holds a lock on it: find it and end it"
+    } else if says(&[
+        "refused",
+        "timed out",
+        "closed",
+        "reset",
+        "shutting down",
+        "starting up",
+        "broken pipe",
+    ]) {
+        "is its server running, and can it be reached from here? it is tried again"
+    } else {
+        "it is tried again"
+    }
+}
+
 impl LedgerError {
     /// True when trying again later can help without anybody doing anything.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Database { .. } | Self::InUse { .. } | Self::NotWritable { .. })
+        matches!(
+            self,
+            Self::Database { .. } | Self::InUse { .. } | Self::NotWritable { .. } | Self::Gone { .. }
+        )
     }
 
     /// For `map_err`: a failure of the database while attempting `what`.

@@ -3,7 +3,9 @@
 //! It keeps a second one from wasted work and from a rebuild's way. What is right does not rest on it: the cursor moves
 //! by compare-and-set.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ const SILENCE: [(&str, &str); 5] = [
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "8s"),
 ];
+/// How often it is looked whether a ledger's file is still in its place.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A session that was just closed may still have the lock.
 const TRIES: u32 = 5;
 const TRY_AGAIN: Duration = Duration::from_millis(100);
@@ -41,10 +45,22 @@ const REBUILD_KEY: i64 = 0x7670_7265_6275_696c;
 #[derive(Debug)]
 pub(crate) enum LedgerLock {
     /// A lock on a file, which stays: only the lock on it counts.
-    File(#[allow(dead_code, reason = "open is all it has to be")] File),
+    File(FileLock),
     /// A lock of a session with the server.
     Session(SessionLock),
 }
+
+/// The locked file, and which ledger it stands beside.
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    file: File,
+    ledger: PathBuf,
+    /// The ledger's file as it was when it was locked, if it was there.
+    was: Option<Inode>,
+}
+
+/// A file, whatever it is called.
+type Inode = (u64, u64);
 
 /// An advisory lock, and the task that keeps its session alive.
 #[derive(Debug)]
@@ -61,16 +77,17 @@ impl LedgerLock {
     /// [`LedgerError::Database`] when the server cannot be reached.
     pub(crate) async fn take(location: &Location) -> Result<Self, LedgerError> {
         let held = match location {
-            Location::Sqlite(path) => take_file(path)?.map(Self::File),
+            Location::Sqlite(path) => FileLock::take(path)?.map(Self::File),
             Location::Postgres(place) => SessionLock::take(place).await?.map(Self::Session),
         };
-        held.ok_or_else(|| LedgerError::InUse { ledger: location.to_string() })
+        held.ok_or_else(|| LedgerError::InUse { ledger: location.to_string(), holder: holder(location) })
     }
 
-    /// Ends when the ledger may be another's: the session with the server is broken. A file is never lost.
+    /// Ends when the ledger may be another's: the session with the server is broken, or the file is no longer where it
+    /// was, so that whoever looks there finds none, or another one.
     pub(crate) async fn lost(&self) {
         match self {
-            Self::File(_) => std::future::pending().await,
+            Self::File(lock) => lock.moved().await,
             Self::Session(session) => {
                 let mut lost = session.lost.clone();
                 // A keeper that is gone keeps nothing.
@@ -80,17 +97,66 @@ impl LedgerLock {
     }
 }
 
-/// `None`: another process has it.
-fn take_file(ledger: &Path) -> Result<Option<File>, LedgerError> {
-    let path = lock_path(ledger);
-    let not_writable = |source| LedgerError::NotWritable { path: path.clone(), source };
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(not_writable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(LedgerError::NotWritable { path: path.clone(), source }),
+impl FileLock {
+    /// `None`: another process has it.
+    fn take(ledger: &Path) -> Result<Option<Self>, LedgerError> {
+        let path = lock_path(ledger);
+        let not_writable = |source| LedgerError::NotWritable { path: path.clone(), source };
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(not_writable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => {
+                return Err(LedgerError::NotWritable { path: path.clone(), source });
+            }
+        }
+        sign(&file, &path);
+        let was = std::fs::metadata(ledger).ok().map(|found| inode(&found));
+        Ok(Some(Self { file, ledger: ledger.to_owned(), was }))
     }
+
+    /// Ends when the ledger's file, or this lock's, is gone from its place for longer than a moment.
+    async fn moved(&self) {
+        let mut missed = false;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let here = self.is_in_place().await;
+            if missed && !here {
+                tracing::error!(
+                    ledger = %self.ledger.display(),
+                    "the ledger's file is no longer in its place: was it moved, deleted or replaced?"
+                );
+                return;
+            }
+            missed = !here;
+        }
+    }
+
+    async fn is_in_place(&self) -> bool {
+        let ours = self.file.metadata().ok().map(|found| inode(&found));
+        let lock = tokio::fs::metadata(lock_path(&self.ledger)).await.ok().map(|found| inode(&found));
+        let ledger = tokio::fs::metadata(&self.ledger).await.ok().map(|found| inode(&found));
+        lock == ours && (self.was.is_none() || ledger == self.was)
+    }
+}
+
+fn inode(found: &Metadata) -> Inode {
+    (found.dev(), found.ino())
+}
+
+/// Writes down who holds the ledger, for who waits for it. Only the lock itself counts.
+fn sign(mut file: &File, path: &Path) {
+    let signed = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    if let Err(error) = signed {
+        tracing::warn!(path = %path.display(), %error, "could not note in the ledger's lock who holds it");
+    }
+}
+
+/// The process that holds the ledger, as its lock file says; not known of a server's.
+fn holder(location: &Location) -> Option<u32> {
+    let Location::Sqlite(path) = location else { return None };
+    std::fs::read_to_string(lock_path(path)).ok()?.trim().parse().ok()
 }
 
 /// Where the lock of a ledger file is.

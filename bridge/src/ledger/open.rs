@@ -11,6 +11,17 @@ use super::{Ledger, Location, postgres, sqlite};
 const READERS: u32 = 4;
 
 impl Ledger {
+    /// As [`Self::open`], but a file that is missing is not made: there was one.
+    ///
+    /// # Errors
+    /// [`LedgerError::Gone`] when there is none now, and as [`Self::open`].
+    pub(crate) async fn reopen(location: &Location) -> Result<Self, LedgerError> {
+        match location {
+            Location::Sqlite(path) if !path.exists() => Err(LedgerError::Gone { path: path.clone() }),
+            _ => Self::open(location).await,
+        }
+    }
+
     /// Opens the ledger at `location`, making the file and its directory, or the schema, when they are missing, and
     /// brings its tables up to date. It is held by this process alone until dropped.
     ///

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use sea_orm::sqlx::{self, Connection as _, PgConnection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, TransactionTrait,
 };
@@ -58,8 +60,15 @@ pub(super) async fn connect(
         .test_before_acquire_if_idle_for(TRY_AFTER)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
+        .map_sqlx_postgres_pool_opts(|pool| pool.after_release(|session, _| is_whole(session)))
         .map_sqlx_postgres_opts(move |_| sqlx_options.clone());
     Database::connect(options).await.map_err(LedgerError::db("connect to the ledger's server"))
+}
+
+/// False for a connection whose transaction could neither be committed nor rolled back: it is closed.
+fn is_whole(session: &mut PgConnection) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
+    let whole = !session.is_in_transaction();
+    Box::pin(async move { Ok(whole) })
 }
 
 /// Makes the schema when it is missing. The tables' order does not depend on the database's own collation, but what

@@ -4,7 +4,9 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection as _, SqliteConnection};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
 use super::error::LedgerError;
@@ -20,6 +22,13 @@ pub(super) const READER_CACHE_KIB: u32 = 4 * 1024;
 const PAGE_BYTES: u32 = 8 * 1024;
 /// The log of writes is worked in after 16 MiB: what is written often is worked in once.
 const CHECKPOINT_PAGES: u32 = 2_000;
+
+/// False for a connection whose transaction could neither be committed nor rolled back, as on a full disk: it is closed.
+/// What follows on it would be written inside that transaction, seem stored, and be lost.
+fn is_whole(session: &mut SqliteConnection) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
+    let whole = !session.is_in_transaction();
+    Box::pin(async move { Ok(whole) })
+}
 
 /// Makes the file and its directory when they are missing.
 pub(super) fn writable(path: &Path) -> Result<(), LedgerError> {
@@ -55,6 +64,7 @@ pub(super) async fn connect(
         .test_before_acquire(false)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
+        .map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|session, _| is_whole(session)))
         .map_sqlx_sqlite_opts(move |options: SqliteConnectOptions| {
             options
                 .filename(&file)

@@ -5,6 +5,7 @@ mod lanes;
 mod records;
 
 use serde::Serialize;
+use vp_nats::bridges::ask_bridges;
 use vp_nats::server;
 use vp_shared::error::Chain;
 
@@ -85,9 +86,13 @@ async fn look(settings: &Settings) -> Vec<Finding> {
     };
     findings.push(Finding::ok("nats-server", format!("version {}", conn.server_version())));
     findings.extend(broker::look(&conn, settings).await);
-    let status = ledger::ask_status(&conn).await;
+    let (status, bridges) = tokio::join!(ledger::ask_status(&conn), ask_bridges(&conn));
     findings.push(records::delivered(&conn).await);
     findings.extend(lanes::look(&conn, settings, status.as_ref().ok()).await);
+    findings.push(match bridges {
+        Ok(bridges) => records::bridges(&bridges),
+        Err(error) => Finding::failed("bridges", Chain(&error).to_string()),
+    });
     match status {
         Ok(status) => findings.extend(records::judge(&status, vp_nats::clock::now())),
         Err(failed) => findings.push(Finding::failed("ledger", failed.message)),

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use std::time::Duration;
+use vp_nats::bridges::ask_bridges;
 use vp_nats::{service, subject};
-use vp_shared::api::{Answer, LedgerQuestion, LedgerStatus, ReconcilerStatus, RetentionStatus};
+use vp_shared::api::{Answer, BridgeReport, LedgerQuestion, LedgerStatus, ReconcilerStatus, RetentionStatus};
 
 use super::{Context, Format, output};
 use crate::exit::{Exit, Failed};
@@ -50,13 +52,55 @@ pub async fn ask_status(conn: &vp_nats::connect::Connection) -> Result<LedgerSta
     Ok(answer.0?)
 }
 
+/// How the ledger stands, and the bridges.
+#[derive(Debug, Serialize)]
+struct Standing {
+    /// Not when no bridge works.
+    #[serde(flatten)]
+    ledger: Option<LedgerStatus>,
+    bridges: Vec<BridgeReport>,
+}
+
 async fn status(context: &Context) -> Result<Exit, Failed> {
     let conn = link::connect(&context.settings, "vp-ledger").await?;
-    let status = ask_status(&conn).await?;
-    if context.format != Format::Table {
-        output::json(&status, context.format)?;
-        return Ok(Exit::Ok);
+    let (asked, bridges) = tokio::join!(ask_status(&conn), ask_bridges(&conn));
+    let bridges = bridges.map_err(|error| Failed::from_error(Exit::Unavailable, &error))?;
+    // Without a ledger the bridges still say what they know.
+    let (ledger, failed) = match asked {
+        Ok(status) => (Some(status), None),
+        Err(failed) if bridges.is_empty() => return Err(failed),
+        Err(failed) => (None, Some(failed.hint("what the bridges above say is in the way"))),
+    };
+    let standing = Standing { ledger, bridges };
+    if context.format == Format::Table {
+        show(&standing)?;
+    } else {
+        output::json(&standing, context.format)?;
     }
+    failed.map_or(Ok(Exit::Ok), Err)
+}
+
+fn show(standing: &Standing) -> Result<(), Failed> {
+    let mut rows = standing.ledger.as_ref().map(ledger_rows).unwrap_or_default();
+    for bridge in &standing.bridges {
+        rows.push(vec![format!("bridge {} on {}", bridge.pid, bridge.host), standing_of(bridge)]);
+        rows.extend(bridge.trouble.iter().map(|trouble| vec!["its trouble".to_owned(), trouble.clone()]));
+    }
+    output::table(&["WHAT", "VALUE"], rows)
+}
+
+/// What a bridge does, and how far it knows the ledger to be behind.
+pub fn standing_of(bridge: &BridgeReport) -> String {
+    let does = if bridge.active { "works" } else { "stands by" };
+    let lag = match (bridge.active, bridge.lag_events, bridge.lag_seconds) {
+        // While one works, the ledger itself says it.
+        (false, Some(events @ 1..), Some(seconds)) => format!(", {events} events, {seconds} s behind"),
+        _ => String::new(),
+    };
+    format!("{does} since {}{lag}", bridge.since)
+}
+
+fn ledger_rows(status: &LedgerStatus) -> Vec<Vec<String>> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let mut rows = vec![
         row("projected to", format!("{} of {}", status.cursor, status.stream_last)),
@@ -73,8 +117,7 @@ async fn status(context: &Context) -> Result<Exit, Failed> {
     rows.extend(status.reconciler.newest.iter().map(|done| {
         row(&format!("mission {}", done.mission_id), format!("{} at {}: {}", done.what, done.at, done.why))
     }));
-    output::table(&["WHAT", "VALUE"], rows)?;
-    Ok(Exit::Ok)
+    rows
 }
 
 /// What the reconciler has found and done, in a line.

@@ -6,7 +6,7 @@ use vp_shared::ids::{VpId, WorkerId};
 use super::{Context, output};
 use crate::exit::{Exit, Failed};
 use crate::system::{self, System};
-use crate::{lane_files, link, shutdown};
+use crate::{lane_files, link, patience, shutdown};
 
 /// Run the whole system.
 #[derive(Debug, Args)]
@@ -60,9 +60,14 @@ pub async fn worker(context: &Context, args: WorkerArgs) -> Result<Exit, Failed>
     }
     lane_files::write(&settings.data_dir)?;
     let stop = shutdown::token();
-    let conn = link::connect(settings, "vp-worker").await?;
     let worker_id = args.id.unwrap_or_else(|| settings.worker_id(&link::host()));
-    let worker = system::start_worker(conn, settings, worker_id.clone(), &lanes).await?;
+    // A data dir on which nothing runs is a mistake, and told at once.
+    link::target(settings, "vp-worker")?;
+    let worker = patience::start("the worker", settings.nats.start_wait(), async || {
+        let conn = link::connect(settings, "vp-worker").await?;
+        system::start_worker(conn, settings, worker_id.clone(), &lanes).await
+    })
+    .await?;
     output::say(format!(
         "worker {worker_id} serves {}",
         lanes.iter().map(VpId::as_str).collect::<Vec<_>>().join(", ")
@@ -88,8 +93,12 @@ pub async fn worker(context: &Context, args: WorkerArgs) -> Result<Exit, Failed>
 /// `vp bridge`.
 pub async fn bridge(context: &Context) -> Result<Exit, Failed> {
     let stop = shutdown::token();
-    let conn = link::connect(&context.settings, "vp-bridge").await?;
-    let bridge = system::start_bridge(conn, &context.settings).await?;
+    let settings = &context.settings;
+    link::target(settings, "vp-bridge")?;
+    let bridge = patience::start("the bridge", settings.nats.start_wait(), async || {
+        system::start_bridge(link::connect(settings, "vp-bridge").await?, settings).await
+    })
+    .await?;
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         error = bridge.failed() => Some(Failed::from_error(Exit::Failure, &error)),
@@ -115,8 +124,12 @@ async fn tell_shifts(mut status: tokio::sync::watch::Receiver<vp_bridge::BridgeS
 /// `vp dispatcher`.
 pub async fn dispatcher(context: &Context) -> Result<Exit, Failed> {
     let stop = shutdown::token();
-    let conn = link::connect(&context.settings, "vp-dispatcher").await?;
-    let service = system::start_service(&conn, &context.settings).await?;
+    let settings = &context.settings;
+    link::target(settings, "vp-dispatcher")?;
+    let service = patience::start("the dispatcher", settings.nats.start_wait(), async || {
+        system::start_service(&link::connect(settings, "vp-dispatcher").await?, settings).await
+    })
+    .await?;
     output::say("the dispatcher serves vp.tool.*");
     stop.cancelled().await;
     service.stop().await;

@@ -201,6 +201,11 @@ impl NatsSettings {
         Ok(config)
     }
 
+    /// How long what serves waits at its start for what is not there yet.
+    pub fn start_wait(&self) -> Duration {
+        Duration::from_secs(self.start_wait_seconds)
+    }
+
     fn of_context(&self) -> Result<Option<ConnectConfig>, ContextError> {
         let Some(name) = &self.context else { return Ok(None) };
         match &self.context_dirs {

@@ -63,6 +63,7 @@ pub(super) const KEYS: &[Key] = &[
     key("nats.jetstream_domain", Kind::Text(one_token)),
     key("nats.connect_timeout_seconds", Kind::Whole(1, 300)),
     key("nats.request_timeout_seconds", Kind::Whole(1, 300)),
+    key("nats.start_wait_seconds", Kind::Whole(0, 86_400)),
     key("nats.replicas", Kind::WholeOf(&[1, 3, 5])),
     key("nats.retention_days", Kind::Whole(31, 3650)),
     key("nats.notice_retention_days", Kind::Whole(1, 3650)),

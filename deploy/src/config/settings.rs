@@ -86,6 +86,8 @@ pub struct NatsSettings {
     pub connect_timeout_seconds: u64,
     /// The limit of each request, in seconds.
     pub request_timeout_seconds: u64,
+    /// How long what serves waits at its start for what is not there yet, in seconds.
+    pub start_wait_seconds: u64,
     /// Copies of each stream.
     pub replicas: usize,
     /// How long events are kept, in days.

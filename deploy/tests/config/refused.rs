@@ -132,6 +132,7 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("nats.notice_retention_days", "0", "from 1 to 3650"),
         ("nats.connect_timeout_seconds", "0", "from 1 to 300"),
         ("nats.request_timeout_seconds", "301", "from 1 to 300"),
+        ("nats.start_wait_seconds", "86401", "from 0 to 86400"),
         ("server.port", "65536", "from 0 to 65535"),
         ("server.port", "-1", "from 0 to 65535"),
         ("server.sync", "\"never\"", "want \"always\" or \"deferred\", not \"never\""),

@@ -4,6 +4,7 @@ use tokio::time::{Instant, sleep};
 use vp_nats::clock::now;
 use vp_nats::mission_log::{AppendError, LoggedMission};
 use vp_shared::api::{CancelMission, CancelStatus, Cancelled, ErrorCode, MissionView, ToolError};
+use vp_shared::event::OutcomeStatus;
 use vp_shared::ids::MissionId;
 use vp_shared::mission::{Command, Effect, Mission, Reply, Status, decide};
 
@@ -17,7 +18,8 @@ impl Dispatcher {
     /// Stops a mission: at once when it waits, by its worker when it runs. Asked twice it says the same.
     ///
     /// # Errors
-    /// `validation_error`; `not_found`; `already_terminal` when it completed or failed before; `broker_unavailable`:
+    /// `validation_error`; `not_found`; `already_terminal` when it completed or failed before, or its executor has ended
+    /// and its outcome is recorded; `broker_unavailable`:
     /// whether it was asked to stop is unknown, and asking again is harmless.
     pub async fn cancel(&self, input: CancelMission, caller: &Caller) -> Result<Cancelled, ToolError> {
         input.check()?;
@@ -71,6 +73,7 @@ impl Dispatcher {
                 Effect::Answer(Reply::CancelRequested) => {
                     return Ok(cancelled(CancelStatus::CancelRequested, after.as_ref()));
                 }
+                Effect::Answer(Reply::OutcomeRecorded) => return Err(too_late(&mission)),
                 Effect::Answer(Reply::AlreadyTerminal) => {
                     return Err(already_terminal(&MissionView::from(&mission)));
                 }
@@ -94,6 +97,21 @@ impl Dispatcher {
 
 fn cancelled(status: CancelStatus, mission: Option<&Mission>) -> Option<Cancelled> {
     mission.map(|mission| Cancelled { status, mission: MissionView::from(mission) })
+}
+
+/// It would be a lie that it may still be stopped: what its executor did is done and recorded.
+fn too_late(mission: &Mission) -> ToolError {
+    let how = match mission.outcome.as_ref().map(|outcome| outcome.status) {
+        Some(OutcomeStatus::Completed) => "completed",
+        Some(OutcomeStatus::Cancelled) => "cancelled",
+        _ => "failed",
+    };
+    let message = format!(
+        "mission {} cannot be stopped any more: its executor has ended, and its outcome ({how}) is recorded; it is {} and \
+         its end will be told",
+        mission.mission_id, mission.status
+    );
+    ToolError::new(ErrorCode::AlreadyTerminal, message).about(&mission.mission_id)
 }
 
 fn already_terminal(mission: &MissionView) -> ToolError {

@@ -115,15 +115,17 @@ async fn a_cancel_that_races_with_a_worker_has_one_true_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mission_whose_executor_has_ended_is_left_to_its_end() {
+async fn a_mission_whose_outcome_is_recorded_cannot_be_stopped_and_that_is_said() {
     let world = World::start().await;
     let mission = world.mission().await;
     append(&world.conn, &mission, started()).await;
     append(&world.conn, &mission, outcome()).await;
-    let answer = cancel(&world, &mission).await.unwrap();
-    assert_eq!(
-        (&answer["status"], &answer["mission"]["status"]),
-        (&json!("cancel_requested"), &json!("finalizing"))
+    let answer = cancel(&world, &mission).await;
+    assert_eq!(code(&answer), ErrorCode::AlreadyTerminal);
+    let message = answer.unwrap_err().message;
+    assert!(
+        message.contains("outcome (completed) is recorded") && message.contains("finalizing"),
+        "{message}"
     );
     assert_eq!(world.last_seq().await, 3);
 }

@@ -125,11 +125,11 @@ async fn settled(conn: &Connection) -> bool {
 
 async fn look(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, silence: Silence) -> (Key, Says) {
     let key = match read_key(conn, &owner.worker_id).await {
-        Ok(super::Key::Absent { since }) => absent(since, silence),
-        Ok(super::Key::Present(presence)) if presence.worker.incarnation == owner.incarnation => {
+        Ok((super::Key::Absent { since }, _)) => absent(since, silence),
+        Ok((super::Key::Present(presence), _)) if presence.worker.incarnation == owner.incarnation => {
             Key::ThisLife
         }
-        Ok(super::Key::Present(_)) => Key::AnotherLife,
+        Ok((super::Key::Present(_), _)) => Key::AnotherLife,
         Err(error) => {
             tracing::debug!(worker_id = %owner.worker_id, %error, "could not read a presence key");
             return (Key::Unread, Says::Silence);

@@ -21,6 +21,9 @@ pub struct Presence {
     /// How it keeps its workspaces; `None` before it has looked through them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspaces: Option<WorkspaceStatus>,
+    /// Its process, by which another one on the same host can tell whether it still lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessMark>,
 }
 
 /// How a worker keeps the workspaces of its root.
@@ -41,6 +44,19 @@ pub struct WorkspaceStatus {
     /// Why it could not look, if it could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// A process, told apart from every other one that its host has run or will run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessMark {
+    /// The host's run, from its start to its end.
+    pub boot: String,
+    /// The namespace in which its id counts.
+    pub namespace: String,
+    /// Its id.
+    pub pid: u32,
+    /// When it was started, in the host's ticks since its own start: an id is used again, a moment is not.
+    pub started: u64,
 }
 
 /// A lane as a worker serves it.

@@ -166,6 +166,8 @@ pub enum Reply {
     Cancelled,
     /// It was asked to stop and will be told so.
     CancelRequested,
+    /// Its executor has ended and how is recorded; only its end is still to be told.
+    OutcomeRecorded,
     /// It had ended before.
     AlreadyTerminal,
 }
@@ -230,8 +232,13 @@ fn cancel(mission: &Mission, reason: &str, by: &str) -> Vec<Effect> {
             let body = EventBody::CancelRequested { reason: reason.into(), by: by.into() };
             vec![append(mission, body), Effect::Answer(Reply::CancelRequested)]
         }
-        // The executor has ended or is about to: the wish is known, or comes too late to change the end.
-        Status::Cancelling | Status::Finalizing => vec![Effect::Answer(Reply::CancelRequested)],
+        Status::Cancelling => vec![Effect::Answer(Reply::CancelRequested)],
+        // The executor has ended: because it was asked to, or the wish comes too late to change the end.
+        Status::Finalizing => {
+            let outcome = mission.outcome.as_ref().map(|outcome| outcome.status);
+            let heeded = outcome == Some(OutcomeStatus::Cancelled);
+            vec![Effect::Answer(if heeded { Reply::CancelRequested } else { Reply::OutcomeRecorded })]
+        }
         Status::Cancelled => vec![Effect::Answer(Reply::Cancelled)],
         Status::Completed | Status::Failed => vec![Effect::Answer(Reply::AlreadyTerminal)],
     }

@@ -5,8 +5,11 @@
 
 mod crash;
 mod doctor;
+mod ledger;
 mod poison;
 mod readme;
+mod rolling;
 mod standby;
+mod start;
 mod torture;
 mod up;

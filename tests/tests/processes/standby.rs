@@ -8,6 +8,7 @@ use vp_bridge::harness::LedgerKind;
 use vp_bridge::on_both_ledgers;
 use vp_tests::lanes::{CODER, noop_lane};
 use vp_tests::process::{Installation, Process};
+use vp_tests::until::until;
 use vp_tests::world::World;
 
 /// How long nobody may look after the ledger when a bridge's process has died.
@@ -85,4 +86,38 @@ async fn a_frozen_bridge_is_replaced_and_does_no_harm_when_it_wakes_up() {
     all_is_right(&world, missions).await;
     let status = frozen.terminate().await;
     assert!(status.success(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_holder_of_a_file_is_named_by_who_stands_by_and_robbed_of_nothing() {
+    let world = world(LedgerKind::Sqlite).await;
+    let vp = Installation::of(&world);
+    let frozen = bridge(&vp, "bridge-0", RUNS).await;
+    let mut standby = bridge(&vp, "bridge-1", STANDS_BY).await;
+    let mut missions = load(&world, 40).await;
+    frozen.freeze();
+    missions += load(&world, 40).await;
+    let pid = frozen.pid().to_string();
+    let alarm = until("the one that stands by gives alarm", async || {
+        let doctor = vp.command(["-o", "json", "doctor"]).output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap().iter();
+        let mut found =
+            checks.filter(|check| check["check"] == "bridges").map(|check| check["found"].to_string());
+        found.find(|found| found.contains(&pid))
+    })
+    .await;
+    assert!(alarm.contains("SIGSTOP") && alarm.contains(&format!("kill -CONT {pid}")), "{alarm}");
+    standby.until_it_says("the ledger stands still").await;
+    // It has not begun to work, and the other one goes on where it stood.
+    assert!(!standby.log().contains(RUNS), "{}", standby.log());
+    frozen.thaw();
+    missions += load(&world, 20).await;
+    all_is_right(&world, missions).await;
+    // Ended instead, it is replaced at once.
+    frozen.freeze();
+    frozen.kill();
+    standby.until_it_says(RUNS).await;
+    load(&world, 20).await;
+    world.until_projected().await;
 }

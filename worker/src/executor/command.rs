@@ -353,8 +353,11 @@ fn judged(report: Option<Report>, why: Option<Why>) -> Result<End, Stop> {
         // The keeper noticed before the worker did.
         return Err(Stop::Fenced);
     }
+    let by_itself = matches!(report, Some(Report::Ended { by_itself: true, .. }));
     match why {
         Some(Why::Wish(Stop::Cancel)) => return Ok(End::Cancelled),
+        // Its end and the wish have crossed: it has done its work, and must not do it again.
+        Some(Why::Wish(Stop::Release)) if by_itself => {}
         Some(Why::Wish(stop)) => return Err(stop),
         Some(Why::Limit(failure)) => return Ok(End::Limit(failure)),
         None => {}

@@ -56,14 +56,15 @@ pub(super) async fn serve(control: UnixStream) -> io::Result<()> {
     // A worker that is gone is noticed below.
     let _ = say(&mut write, &Report::Started { pid: main.as_raw_pid() }).await;
     let worker = Worker::of(job.worker_pid);
-    let mut tree = Tree { main, status: None, left: Left::Some };
+    let mut tree = Tree { main, status: None, left: Left::Some, by_itself: false };
     let over = watch(&job, &mut tree, &mut lines, &mut children).await?;
     let survivors = tree.kill().await?;
     let (code, signal) =
         tree.status.map_or((None, None), |status| (status.exit_status(), status.terminating_signal()));
     if over != Over::Deserted {
         let lapsed = over == Over::Lapsed;
-        say(&mut write, &Report::Ended { code, signal, lapsed, survivors }).await?;
+        let by_itself = tree.by_itself;
+        say(&mut write, &Report::Ended { code, signal, by_itself, lapsed, survivors }).await?;
         if until_concluded(&mut lines).await {
             return Ok(());
         }
@@ -169,6 +170,7 @@ async fn watch(
         tokio::select! {
             _ = children.recv() => {
                 tree.reap()?;
+                tree.by_itself = tree.status.is_some() && grace_until.is_none();
                 // Asked to stop, the others may use the grace as well.
                 if tree.left == Left::None || (tree.status.is_some() && grace_until.is_none()) {
                     return Ok(Over::Ended);
@@ -178,6 +180,12 @@ async fn watch(
                 Ok(Some(line)) => match Word::parse(&line) {
                     Some(Word::Alive(left)) => sound_until = Instant::now() + left,
                     Some(Word::Stop) if grace_until.is_none() => {
+                        // What has ended needs no asking, and its end is its own.
+                        tree.reap()?;
+                        if tree.status.is_some() {
+                            tree.by_itself = true;
+                            return Ok(Over::Ended);
+                        }
                         tree::signal_descendants(Signal::TERM)?;
                         grace_until = Some(Instant::now() + Duration::from_millis(job.kill_grace_ms));
                     }
@@ -197,6 +205,8 @@ struct Tree {
     main: Pid,
     status: Option<WaitStatus>,
     left: Left,
+    /// The first process had ended before it was asked to.
+    by_itself: bool,
 }
 
 impl Tree {

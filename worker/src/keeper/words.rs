@@ -91,6 +91,9 @@ pub(crate) enum Report {
         code: Option<i32>,
         /// The signal that ended it, if one did.
         signal: Option<i32>,
+        /// Its first process had ended before anybody asked it to.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_itself: bool,
         /// It was killed because nobody vouched for the lease any more.
         lapsed: bool,
         /// How many processes withstood even KILL (in an uninterruptible wait).

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vp_shared::mission::{EventKind as E, Status};
 
-use crate::world::{World, drained, is_gone, script, shell_lane};
+use crate::world::{World, drained, is_gone, lives, script, shell_lane, until};
 
 #[tokio::test]
 async fn a_drain_lets_running_attempts_finish_and_starts_no_more() {
@@ -72,5 +72,43 @@ async fn a_cancel_during_a_drain_is_a_cancel() {
     world.cancel(&id).await;
     worker.stopped().await;
     assert_eq!(world.mission(&id).await.status, Status::Cancelled);
+    world.all_acked().await;
+}
+
+#[tokio::test]
+async fn an_executor_that_has_ended_before_it_is_asked_to_is_not_run_again() {
+    let world = World::new(shell_lane()).await;
+    let worker = world.worker("w1").await;
+    let (keeper, gate) = (world.path("keeper"), world.path("gate"));
+    let until_gate = format!("until test -e {}; do sleep 0.01; done", gate.display());
+    let id = world
+        .dispatch(script(format!(
+            "echo x > x.md; echo $$ > {}.pid; echo $PPID > {}; {until_gate}",
+            gate.display(),
+            keeper.display()
+        )))
+        .await;
+    let keeper = world.number_in(&keeper).await;
+    let executor = world.number_in(&gate.with_extension("pid")).await;
+    let tell = |signal: &str| {
+        let sent = std::process::Command::new("kill").args([signal, &keeper.to_string()]).status().unwrap();
+        assert!(sent.success());
+    };
+    // The keeper hears of the end and of the wish to stop at the same time.
+    tell("-STOP");
+    std::fs::write(&gate, "").unwrap();
+    until("the executor has ended", async || !lives(executor)).await;
+    worker.drain();
+    worker.drain();
+    let worker_id = &worker.identity().worker_id;
+    until("the worker has said that it drains, hence has asked", async || {
+        let presence = vp_nats::presence::lookup(&world.conn, worker_id).await.unwrap();
+        presence.is_some_and(|presence| presence.draining)
+    })
+    .await;
+    tell("-CONT");
+    worker.stopped().await;
+    let mission = world.mission(&id).await;
+    assert_eq!((mission.status, mission.attempt), (Status::Completed, 1));
     world.all_acked().await;
 }

@@ -145,6 +145,7 @@ mod tests {
             since: UtcTime::from_micros(0),
             draining: false,
             workspaces: None,
+            process: None,
         }
     }
 

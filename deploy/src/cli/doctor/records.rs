@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use vp_nats::connect::Connection;
 use vp_nats::notices::unread;
-use vp_shared::api::LedgerStatus;
+use vp_shared::api::{BridgeReport, LedgerStatus};
 use vp_shared::error::Chain;
 use vp_shared::ids::SessionId;
 use vp_shared::time::UtcTime;
 
 use super::Finding;
-use crate::cli::ledger::{reconciled, retained};
+use crate::cli::ledger::{reconciled, retained, standing_of};
 
 /// More events behind than this is a lag.
 const LAG: u64 = 10_000;
@@ -28,6 +28,27 @@ pub(super) fn judge(status: &LedgerStatus, now: UtcTime) -> Vec<Finding> {
     vec![lag(status, now), notices(status), anomalies(status), stranded(status, now), retention(status)]
 }
 
+/// Who works on the ledger, who stands by, and what is in their way.
+pub(super) fn bridges(bridges: &[BridgeReport]) -> Finding {
+    const CHECK: &str = "bridges";
+    let works = bridges.iter().filter(|bridge| bridge.active).count();
+    let said = format!("{works} works, {} stand by", bridges.len() - works);
+    let troubles: Vec<String> = bridges
+        .iter()
+        .filter(|bridge| !bridge.trouble.is_empty())
+        .map(|bridge| {
+            let trouble = bridge.trouble.join("; ");
+            format!("bridge {} on {} {}: {trouble}", bridge.pid, bridge.host, standing_of(bridge))
+        })
+        .collect();
+    match (troubles.is_empty(), works) {
+        (false, 0) => Finding::failed(CHECK, format!("none works; {}", troubles.join("; "))),
+        (false, _) => Finding::warning(CHECK, format!("{said}; {}", troubles.join("; "))),
+        (true, 0) => Finding::failed(CHECK, format!("{said}: `vp up` or `vp bridge` starts one")),
+        (true, _) => Finding::ok(CHECK, said),
+    }
+}
+
 fn lag(status: &LedgerStatus, now: UtcTime) -> Finding {
     const CHECK: &str = "ledger";
     let behind = status.stream_last.saturating_sub(status.cursor);
@@ -35,8 +56,8 @@ fn lag(status: &LedgerStatus, now: UtcTime) -> Finding {
     let said = format!("{behind} events behind");
     if behind > LAG || (behind > 0 && since > LAG_FOR) {
         let found = format!(
-            "{said}, the last one projected is {} s old: see the bridge's log for what stops it, such as a full disk \
-             or a locked database",
+            "{said}, the last one projected is {} s old: `vp ledger status` and the bridge's log say what stops it, \
+             such as a full disk or a locked database",
             since.as_secs()
         );
         return Finding::warning(CHECK, found);
