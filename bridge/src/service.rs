@@ -13,8 +13,8 @@ use vp_nats::service::{EndpointSpec, Service, ServiceError, ServiceRequest, Serv
 use vp_nats::subject;
 use vp_nats::topology::MISSIONS;
 use vp_shared::api::{
-    Answer, ErrorCode, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerQuestion, LedgerStatus,
-    ToolError, parse,
+    Answer, ErrorCode, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerQuestion, LedgerQueue,
+    LedgerQueueStart, LedgerStatus, ToolError, parse,
 };
 use vp_shared::error::Chain;
 
@@ -65,6 +65,7 @@ impl Clerk {
         match LedgerQuestion::from_name(&request.endpoint) {
             Some(LedgerQuestion::GetMission) => in_time(self.get(&request.body)).await,
             Some(LedgerQuestion::ListMissions) => in_time(self.list(&request.body)).await,
+            Some(LedgerQuestion::QueueStart) => in_time(self.queue_start(&request.body)).await,
             Some(LedgerQuestion::Status) => in_time(self.status(&request.body)).await,
             None => {
                 let what = format!("there is no question `{}`", request.endpoint);
@@ -90,6 +91,23 @@ impl Clerk {
             return Err(ToolError::field("limit", "want 1 to 500"));
         }
         self.ledger.list(&wanted).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Read after the cursor, the missions are at least as far: one that has ended or was queued again since then only
+    /// makes the start later than it had to be earlier.
+    async fn queue_start(&self, body: &[u8]) -> Result<LedgerQueueStart, ToolError> {
+        let LedgerQueue { vp_id } = parse(body)?;
+        let stream = identity(&self.conn, MISSIONS)
+            .await
+            .map_err(|error| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string()))?;
+        let cursors = self.ledger.cursors().await.map_err(|error| unavailable(&error))?;
+        let Some(cursor) = cursors.iter().find(|cursor| cursor.created_at == stream.created_at) else {
+            return Ok(LedgerQueueStart { start_seq: 1 });
+        };
+        let open = self.ledger.unfinished(cursor.epoch).await.map_err(|error| unavailable(&error))?;
+        let entries =
+            open.iter().filter(|mission| mission.vp_id == vp_id).filter_map(|mission| mission.queue_seq);
+        Ok(LedgerQueueStart { start_seq: entries.chain([cursor.seq + 1]).min().unwrap_or(1) })
     }
 
     async fn status(&self, body: &[u8]) -> Result<LedgerStatus, ToolError> {

@@ -12,8 +12,8 @@ pub use answer::{Answer, ErrorCode, ToolError, parse};
 pub use attempts::apply_attempt;
 pub use bridge::BridgeReport;
 pub use ledger::{
-    Anomaly, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerQuestion, LedgerStatus, PageCursor,
-    ReconcilerStatus, Repaired, RetentionStatus,
+    Anomaly, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerQuestion, LedgerQueue, LedgerQueueStart,
+    LedgerStatus, PageCursor, ReconcilerStatus, Repaired, RetentionStatus,
 };
 pub use tools::{
     ArtifactExcerpt, CancelMission, CancelStatus, Cancelled, DispatchMission, Dispatched, GetMission,

@@ -10,7 +10,7 @@
 //! - `workspace`, `artifacts`, `receipt`: the attempt's directory and what is left in it.
 //! - `held`, `lease`, `watch`, `presence`: what is in hand, renewed, watched; that this worker lives.
 //! - `retain`: workspaces of missions that ended long ago, removed by policy.
-//! - `starved`: the alarm when entries wait, slots are free, and none comes.
+//! - `ledger`: questions to it. `starved`: the alarm when entries wait, slots are free, and none comes.
 //! - [`keeper`]: the helper process that owns an executor's tree.
 
 mod artifacts;
@@ -22,6 +22,7 @@ mod executor;
 mod held;
 pub mod keeper;
 mod lease;
+mod ledger;
 mod owner;
 mod presence;
 mod process;

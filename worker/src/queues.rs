@@ -7,10 +7,12 @@ use tokio::time::{Instant, timeout};
 use vp_nats::delivery::{Delivery, LaneQueue, Pull, PullError, PullWait};
 use vp_nats::retry::Delays;
 use vp_nats::topology;
+use vp_shared::api::{LedgerQuestion, LedgerQueue, LedgerQueueStart};
 use vp_shared::error::Chain;
 use vp_shared::retry::RetryDelay;
 use vp_shared::tier::Tier;
 
+use crate::ledger;
 use crate::run::Lane;
 use crate::turns::Open;
 
@@ -181,16 +183,33 @@ impl Queues {
             tracing::error!(%vp_id, "the lane has no queue: run `vp lanes --apply`; what runs goes on");
             return;
         }
-        // From the beginning: a running mission is delivered again, which changes nothing while its owner lives.
-        let making = topology::ensure_lane(&lane.shared.conn, vp_id, &lane.profile, 1);
+        let start_seq = first_that_lives(lane).await;
+        // A running mission is delivered again, which changes nothing while its owner lives.
+        let making = topology::ensure_lane(&lane.shared.conn, vp_id, &lane.profile, start_seq);
         match timeout(lane.shared.conn.request_timeout() * 2, making).await {
-            Ok(Ok(())) => tracing::warn!(%vp_id, "the lane's queues were gone and have been made again"),
+            Ok(Ok(())) => {
+                tracing::warn!(%vp_id, start_seq, "the lane's queues were gone and have been made again");
+            }
             Ok(Err(error)) => {
                 tracing::error!(%vp_id, error = %Chain(&error), "the lane's queues cannot be made again");
             }
             Err(_) => tracing::error!(%vp_id, "the lane's queues cannot be made again: no answer in time"),
         }
     }
+}
+
+/// Where the queues may begin: the ledger knows which missions live. Without it, at the beginning of the log: entries of
+/// missions that have ended come once more, and are acked away.
+async fn first_that_lives(lane: &Lane) -> u64 {
+    let question = LedgerQueue { vp_id: lane.vp_id.clone() };
+    let answer = ledger::ask(&lane.shared.conn, LedgerQuestion::QueueStart, &question).await;
+    let why = match answer {
+        Ok(Ok(LedgerQueueStart { start_seq })) => return start_seq.max(1),
+        Ok(Err(error)) => error.message,
+        Err(why) => why,
+    };
+    tracing::warn!(vp_id = %lane.vp_id, why, "the ledger does not say where the lane's queues may begin: at the beginning");
+    1
 }
 
 impl Queue {

@@ -20,11 +20,13 @@ pub enum LedgerQuestion {
     ListMissions,
     /// An empty object, answered by [`LedgerStatus`].
     Status,
+    /// [`LedgerQueue`], answered by [`LedgerQueueStart`].
+    QueueStart,
 }
 
 impl LedgerQuestion {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::GetMission, Self::ListMissions, Self::Status];
+    pub const ALL: [Self; 4] = [Self::GetMission, Self::ListMissions, Self::Status, Self::QueueStart];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -32,6 +34,7 @@ impl LedgerQuestion {
             Self::GetMission => "get_mission",
             Self::ListMissions => "list_missions",
             Self::Status => "status",
+            Self::QueueStart => "queue_start",
         }
     }
 
@@ -39,6 +42,21 @@ impl LedgerQuestion {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|question| question.name() == name)
     }
+}
+
+/// Where a lane's queue may begin that is to be made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerQueue {
+    /// The lane.
+    pub vp_id: VpId,
+}
+
+/// The first sequence of the log that a lane's queue must hold: no earlier entry is of a mission that lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerQueueStart {
+    /// It; 1 when the ledger does not know this log yet.
+    pub start_seq: u64,
 }
 
 /// One mission, please.

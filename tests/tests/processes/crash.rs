@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::consumer::DeliverPolicy;
 use serde_json::json;
 use vp_nats::topology::{MISSIONS, queue_consumer};
 use vp_shared::api::AttemptStatus;
@@ -193,13 +194,24 @@ async fn queues_that_somebody_deleted_are_made_again_by_the_workers_that_miss_th
     let world = World::builder().lane(CODER, shell_lane(&runs.script(DELIVERS))).start().await;
     let vp = Installation::of(&world);
     let _worker = worker(&vp, "w1").await;
+    let ended = world.dispatch(CODER, json!({})).await;
+    assert_eq!(world.wait(&ended).await.status, Status::Completed);
+    let last_that_ended = world.log(&ended).await.mission.last_seq;
     let stream = world.conn().jetstream().get_stream(MISSIONS).await.unwrap();
+    // The ledger knows what lives when the queues are missed.
+    world.assert_ledger_equals_log().await;
     for tier in Tier::ALL {
         stream.delete_consumer(&queue_consumer(&lane_id(CODER), tier)).await.unwrap();
     }
     let mission = world.dispatch(CODER, json!({})).await;
     assert_eq!(world.wait(&mission).await.status, Status::Completed);
-    assert_eq!(runs.all().len(), 1);
+    assert_eq!(runs.all().len(), 2);
+    // They hold nothing again of what has ended.
+    let name = queue_consumer(&lane_id(CODER), Tier::Normal);
+    let consumer = stream.consumer_info(&name).await.unwrap();
+    let starts = consumer.config.deliver_policy;
+    let after_the_past = matches!(starts, DeliverPolicy::ByStartSequence { start_sequence } if start_sequence > last_that_ended);
+    assert!(after_the_past, "{starts:?}, and the first mission ended at {last_that_ended}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,16 +5,13 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
 use ignore::WalkBuilder;
 use tokio_util::sync::CancellationToken;
 use vp_nats::clock;
 use vp_nats::connect::Connection;
 use vp_nats::mission_log::MissionLog;
-use vp_nats::service::request;
-use vp_nats::subject;
-use vp_shared::api::{Answer, ErrorCode, LedgerGet, LedgerMission, LedgerQuestion};
+use vp_shared::api::{ErrorCode, LedgerGet, LedgerMission, LedgerQuestion};
 use vp_shared::error::Chain;
 use vp_shared::ids::{MissionId, VpId};
 use vp_shared::mission::{Mission, Status};
@@ -23,9 +20,7 @@ use vp_shared::workspace::{FoundWorkspace, WorkspaceEnd, WorkspacePlace, Workspa
 
 use super::{PruneError, PruneReport, PruneRequest, PrunedWorkspace, path_of, place, remove};
 use crate::held::HeldMissions;
-
-/// How long the ledger is waited for.
-const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
+use crate::ledger;
 
 /// What a sweep works with.
 pub(super) struct Sweep<'a> {
@@ -157,12 +152,8 @@ impl Sweep<'_> {
             return Err(why.clone());
         }
         let question = LedgerGet { mission_id: mission_id.clone() };
-        let question = serde_json::to_vec(&question).map_err(|error| error.to_string())?;
-        let subject = subject::ledger(LedgerQuestion::GetMission);
-        let reply = request(self.conn, &subject, question.into(), None, LEDGER_PATIENCE).await;
-        let reply = reply.map_err(|error| silent.ledger.insert(Chain(&error).to_string()).clone())?;
-        let answer = Answer::<LedgerMission>::from_json(&reply).map_err(|error| error.to_string())?;
-        match answer.0 {
+        let answer = ledger::ask(self.conn, LedgerQuestion::GetMission, &question).await;
+        match answer.map_err(|why| silent.ledger.insert(why).clone())? {
             Ok(LedgerMission { mission, .. }) => Ok(standing_of(mission.status, mission.finished_at)),
             Err(error) if error.code == ErrorCode::NotFound => Ok(Standing::Unknown(None)),
             Err(error) => Err(error.message),
