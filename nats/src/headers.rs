@@ -38,6 +38,11 @@ pub(crate) fn key_unchanged_since(expected: u64) -> HeaderMap {
     headers
 }
 
+/// Whether a stored message was accepted on the expectation that nothing was there: the first of its mission.
+pub(crate) fn expected_nothing(headers: &HeaderMap) -> bool {
+    headers.get(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE).is_some_and(|expected| expected.as_str() == "0")
+}
+
 /// The trace context alone, for a message that follows an expecting one in an atomic batch.
 pub(crate) fn traced(event: &Event) -> HeaderMap {
     let mut headers = HeaderMap::new();

@@ -104,12 +104,14 @@ table!(
     "notices",
     (Pos: pos i64),
     |query: Select<notice::Entity>, floor| {
+        // Asked of each notice's mission by its index: a list of all missions would be made anew for every page.
         let mut whole = Query::select();
         whole
-            .column(mission::Column::MissionId)
+            .expr(Expr::val(1))
             .from(mission::Entity)
-            .and_where(Expr::col(mission::Column::BornPos).gte(floor));
-        query.filter(notice::Column::Pos.gte(floor)).filter(notice::Column::MissionId.in_subquery(whole))
+            .and_where(mission::Column::MissionId.into_expr().eq(notice::Column::MissionId.into_expr()))
+            .and_where(mission::Column::BornPos.gte(floor));
+        query.filter(notice::Column::Pos.gte(floor)).filter(Expr::exists(whole))
     },
     notice_text
 );

@@ -16,6 +16,7 @@ use super::{Record, Start};
 use crate::ack::{Place, header_of, is_marker};
 use crate::api::{ApiError, ask};
 use crate::connect::{Connection, ConnectionState};
+use crate::headers::expected_nothing;
 
 /// Messages of a pull.
 const PULL: u64 = 1000;
@@ -182,7 +183,7 @@ impl Feed {
             stored_at: place.stored_at(),
             deleted: headers.is_some_and(is_marker),
             message_id: header_of(headers, &header::NATS_MESSAGE_ID),
-            begins: header_of(headers, &header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE).as_deref() == Some("0"),
+            begins: headers.is_some_and(expected_nothing),
             subject: message.subject.into_string(),
             payload: message.payload,
         })
