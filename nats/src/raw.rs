@@ -41,6 +41,15 @@ pub async fn store_deliver_ack(
     measured.map_err(|_| format!("not done within {} s", deadline.as_secs()))?
 }
 
+/// Deletes a lane's queue, as an operator's mistake would.
+///
+/// # Errors
+/// What the client said.
+pub async fn delete_queue(conn: &Connection, name: &str) -> Result<(), String> {
+    let deleted = conn.jetstream().delete_consumer_from_stream(name, crate::topology::MISSIONS).await;
+    deleted.map(drop).map_err(|error| error.to_string())
+}
+
 async fn run(
     js: &jetstream::Context,
     stream: &stream::Stream,

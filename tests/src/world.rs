@@ -15,7 +15,7 @@ use vp_nats::harness::TestServer;
 use vp_nats::mission_log::{LoggedMission, MissionLog};
 use vp_nats::notices::NoticeReader;
 use vp_nats::topology::{MISSIONS, TopologyConfig, ensure};
-use vp_shared::api::{MissionDetails, MissionView, ToolError, ToolName};
+use vp_shared::api::{LedgerStatus, MissionDetails, MissionView, ToolError, ToolName};
 use vp_shared::error::Chain;
 use vp_shared::ids::{MissionId, SessionId, WorkerId};
 use vp_shared::lane::{LaneProfile, Lanes};
@@ -24,7 +24,7 @@ use vp_shared::notice::Notice;
 use vp_worker::{KeeperCommand, Worker, WorkerConfig};
 
 use crate::lanes::lane_id;
-use crate::until::{PATIENCE, until};
+use crate::until::{PATIENCE, until, until_true};
 
 /// The session that delegates when a test says nothing else.
 pub const SESSION: &str = "simone-1";
@@ -352,6 +352,20 @@ impl World {
             let bridge = self.bridge.as_ref().map(|bridge| bridge.status().borrow().clone());
             panic!("the ledger has not caught up with sequence {last}: {seen:#?}, {bridge:#?}");
         }
+    }
+
+    /// Waits until every mission that the ledger knows has ended, and every notice is sent.
+    pub async fn until_all_ended(&self) {
+        let lives = |status: &LedgerStatus| {
+            Status::ALL
+                .iter()
+                .any(|s| !s.is_terminal() && status.missions.get(s.name()).is_some_and(|n| *n > 0))
+        };
+        until_true("every mission has ended", async || {
+            self.until_projected().await;
+            self.dispatcher.ledger_status().await.is_ok_and(|status| !lives(&status))
+        })
+        .await;
     }
 
     /// The session's notices up to and with so many terminal ones, each acked.

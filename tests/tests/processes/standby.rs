@@ -38,6 +38,7 @@ async fn load(world: &World, missions: usize) -> usize {
 
 /// Every notice of so many missions came once, and the ledger is what the log says.
 async fn all_is_right(world: &World, missions: usize) {
+    world.until_all_ended().await;
     let mut told: BTreeMap<_, usize> = BTreeMap::new();
     for notice in world.all_notices("chat", CODER).await {
         *told.entry(notice.notice_id).or_default() += 1;

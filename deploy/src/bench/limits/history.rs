@@ -7,6 +7,7 @@ mod past;
 
 use std::time::{Duration, Instant};
 
+use vp_nats::raw;
 use vp_nats::reader::identity;
 use vp_nats::topology::{self, MISSIONS};
 use vp_shared::ids::{MissionId, VpId};
@@ -26,8 +27,6 @@ const PAST: &str = "vp.bench.past";
 const NOW: &str = "vp.bench.now";
 /// How long the bridge, or a rebuild, may take for all of it.
 const PATIENCE: Duration = Duration::from_hours(1);
-/// How long a queue that was made again is watched.
-const WATCHED: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(1);
 
 fn missions(scale: Scale) -> u64 {
@@ -157,41 +156,19 @@ async fn full_log(stage: &mut Stage, scale: Scale, samples: usize, sheet: &mut S
     Ok(())
 }
 
-/// A queue of the past's lane is deleted under a running worker, which makes it again from the beginning: every old entry
-/// comes once more before the next mission does. So long as that takes it is not waited for, but watched for a while.
+/// A queue of the past's lane is deleted under a running worker, which makes it again from where the ledger says that
+/// missions live: no entry of the past comes once more.
 async fn queue_again(stage: &Stage, sheet: &mut Sheet) -> Result<(), Failed> {
     say("a lane's queue is deleted");
     let lane = lane_id(PAST)?;
     let name = topology::queue_consumer(&lane, Tier::Normal);
-    let deleted = stage.conn.jetstream().delete_consumer_from_stream(&name, MISSIONS).await;
-    deleted.map_err(|error| refused(&error))?;
-    let last = stage.dispatch(mission(&lane, "x", &serde_json::json!({}))?).await?;
-    let waiting = stage
-        .until("the queue is there again", Duration::from_mins(1), async |stage| {
-            Ok(waiting(stage, &lane).await.ok())
-        })
-        .await?;
+    raw::delete_queue(&stage.conn, &name).await.map_err(|why| Failed::new(Exit::Failure, why))?;
     let began = Instant::now();
-    let urgent = mission(&lane, "x", &serde_json::json!({"priority": "urgent"}))?;
-    let urgent = pace::starts(stage, &lane, &urgent, 20).await?;
-    pace::quantiles(
-        sheet,
-        "queue made again: an urgent mission, dispatch to start",
-        &urgent,
-        Duration::from_secs(2),
-    );
-    let left = stage.until("the lane is through, or was watched long enough", PATIENCE, async |stage| {
-        let left = self::waiting(stage, &lane).await?;
-        Ok((left == 0 || began.elapsed() > WATCHED).then_some(left))
-    });
-    let left = left.await?;
-    let settled = waiting.saturating_sub(left);
-    sheet.figure("queue made again: old entries settled", rate(settled, began.elapsed()), "/s");
-    if left == 0 {
-        stage.ended(&last, Duration::from_mins(2)).await?;
-        sheet.figure("queue made again: until its next mission is done", began.elapsed().as_secs_f64(), "s");
-    }
-    sheet.figure("queue made again: old entries left", count(left), "");
+    let next = stage.dispatch(mission(&lane, "x", &serde_json::json!({}))?).await?;
+    stage.ended(&next, Duration::from_mins(2)).await?;
+    sheet.figure("queue deleted: until its next mission is done", began.elapsed().as_secs_f64(), "s");
+    let left = waiting(stage, &lane).await?;
+    sheet.at_most("queue made again: entries of the past in it", count(left), "", 0.0);
     sheet.peak("worker", stage.usage("w1")?, 128.0);
     Ok(())
 }
