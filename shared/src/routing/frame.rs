@@ -141,25 +141,7 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
             texts[..place.word].to_vec()
         }
     };
-    let joints = [
-        "and",
-        "or",
-        "plus",
-        "as",
-        "well",
-        "also",
-        "then",
-        "nor",
-        "along",
-        "with",
-        "together",
-        "alongside",
-        "else",
-        "but",
-        "&",
-        "not",
-    ];
-    let only_joints = between.iter().all(|word| has(&joints, word) || has(words::ARTICLES, word));
+    let only_joints = between.iter().all(|word| has(words::JOINTS, word) || has(words::ARTICLES, word));
     if !only_joints {
         return None;
     }
@@ -200,12 +182,7 @@ fn control(around: &Around<'_>) -> Option<Act> {
         return Some(Act::Control(ControlAction::Cancel));
     }
     let stopped = around.post.iter().any(|word| has(words::CANCELLED, word));
-    let wish = |word: &&str| {
-        has(
-            &["should", "must", "needs", "want", "need", "like", "can", "get", "have", "please", "could"],
-            word,
-        )
-    };
+    let wish = |word: &&str| has(words::WISHED, word);
     if stopped && (around.post.iter().take(3).any(wish) || around.pre.iter().any(wish) && !around.asks) {
         return Some(Act::Control(ControlAction::Cancel));
     }

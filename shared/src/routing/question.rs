@@ -83,36 +83,9 @@ fn about_a_fact(first: &str, second: &str, pre: &[&str], around: &Around<'_>) ->
         return None;
     }
     if pre.len() == 1 {
-        let described = [
-            "a",
-            "an",
-            "able",
-            "good",
-            "better",
-            "capable",
-            "smart",
-            "called",
-            "named",
-            "real",
-            "human",
-            "like",
-            "supposed",
-            "allowed",
-            "worth",
-            "right",
-            "suitable",
-            "expensive",
-            "faster",
-            "cheaper",
-            "the",
-            "more",
-            "really",
-            "great",
-            "known",
-        ];
         let described = matches!(first, "is" | "are" | "isn't" | "was" | "were")
             && !around.possessive
-            && has(&described, behind);
+            && has(words::TRAITS, behind);
         let general = matches!(first, "does" | "do" | "doesn't")
             && !says(post, words::STATUS)
             && !says(post, words::WORK);

@@ -264,6 +264,21 @@ pub(super) const ABILITIES: &[&str] = &[
     "know", "do", "remember", "work", "talk", "support", "handle",
 ];
 
+/// Join two lanes to one request.
+pub(super) const JOINTS: &[&str] = &[
+    "and", "or", "plus", "as", "well", "also", "then", "nor", "along", "with", "together", "alongside", "else", "but",
+    "&", "not",
+];
+/// After "is CODIE": what it is like, not how its work stands.
+pub(super) const TRAITS: &[&str] = &[
+    "a", "an", "able", "good", "better", "capable", "smart", "called", "named", "real", "human", "like", "supposed",
+    "allowed", "worth", "right", "suitable", "expensive", "faster", "cheaper", "the", "more", "really", "great",
+    "known",
+];
+/// With "cancelled": it is wished, not told.
+pub(super) const WISHED: &[&str] =
+    &["should", "must", "needs", "want", "need", "like", "can", "get", "have", "please", "could"];
+
 /// A word that the rules know as a verb, an auxiliary or the like: no surname.
 pub(super) fn is_known(word: &str) -> bool {
     let lists = [
