@@ -6,7 +6,7 @@ SERVER = VP_NATS_SERVER="$$(./nats/setup.sh 2>/dev/null)"
 POSTGRES = VP_POSTGRES_BIN="$$(./bridge/setup.sh 2>/dev/null)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build demo test torture fmt lint bench clean-tools
+.PHONY: help setup setup-tests build demo test torture nightly fmt lint bench clean-tools
 
 help: ## show this list
 	@echo 'vp: a mission queue over NATS JetStream'
@@ -46,6 +46,11 @@ TORTURE ?= --minutes 2 --missions 500
 torture: setup-tests ## break everything for two minutes and prove what is left (about 4 minutes)
 	@$(SERVER) && export VP_NATS_SERVER && $(POSTGRES) && export VP_POSTGRES_BIN && \
 	exec $(CARGO) run --release --locked -p vp-tests --bin torture -- $(TORTURE)
+
+nightly: ## torture on SQLite, on PostgreSQL and on a cluster, two minutes each (about 8 minutes, and the build)
+	$(MAKE) torture TORTURE='--minutes 2 --missions 500'
+	$(MAKE) torture TORTURE='--minutes 2 --missions 500 --ledger postgres'
+	$(MAKE) torture TORTURE='--minutes 2 --missions 500 --cluster 3'
 
 fmt: ## format the code
 	$(CARGO) fmt
