@@ -218,6 +218,10 @@ impl Findings<'_> {
         });
         let Some(last) = self.found.last() else { return };
         let asked = asked && clause.words.iter().all(|word| word.mention.is_none());
+        let passes = texts.iter().any(|word| has(&["give", "pass", "send", "hand", "assign"], word));
+        if passes && last.sentence != *sentence {
+            return;
+        }
         let open = matches!(last.act, Act::Named(_) | Act::Control(ControlAction::Status));
         if asked && open && matches!(last.whom, Whom::Lane(_)) {
             let whom = last.whom.clone();
@@ -397,6 +401,14 @@ fn about_missions(
         .collect();
     let about = named || speaks_of_missions(&texts);
     let results = texts.iter().any(|word| has(words::RESULTS, word));
+    let stops_it = spoken_of
+        && texts.iter().enumerate().any(|(at, word)| {
+            let it = texts.get(at + 1).is_some_and(|next| matches!(*next, "it" | "that" | "this" | "them"));
+            has(words::CANCEL, word) && it && directive(&texts[..at])
+        });
+    if stops_it {
+        return Some(ControlAction::Cancel);
+    }
     if !(about || spoken_of && results) {
         return None;
     }

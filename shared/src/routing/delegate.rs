@@ -108,7 +108,7 @@ fn progressive(before: &[&str]) -> bool {
 /// What is said behind the lane, when it is asked to do something.
 fn followed(verb: &str, around: &Around<'_>) -> Act {
     let post = strip_soft(past_joined(&around.post));
-    let deed = if post.first() == Some(&"to") { strip_soft(&post[1..]) } else { post };
+    let deed = if matches!(post.first(), Some(&"to" | &"too")) { strip_soft(&post[1..]) } else { post };
     let first = deed.first().copied().unwrap_or_default();
     if has(words::CANCEL, first) && is_its_work(&deed[1..]) && !matches!(verb, "use" | "want") {
         return Act::Control(ControlAction::Cancel);
@@ -159,7 +159,7 @@ fn about_itself(post: &[&str]) -> bool {
 /// Whether a verb with these words behind the lane asks for work.
 fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
     let first = post.first().copied().unwrap_or_default();
-    let to = first == "to";
+    let to = matches!(first, "to" | "too");
     let aimed = to || matches!(first, "for" | "on" | "with" | "and" | "as" | "in" | "this" | "that" | "it");
     let deed_first = deed.first().copied().unwrap_or_default();
     match verb {

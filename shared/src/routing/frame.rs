@@ -131,8 +131,12 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
         Some(previous) => texts[previous + 1..place.word].to_vec(),
         None => {
             let previous = place.clauses.get(place.clause.checked_sub(1)?)?;
-            let gap = (matches!(around.behind(), "to" | "for" | "on") || has(words::VERBS, around.behind()))
-                && texts.first().is_some_and(|joint| matches!(*joint, "and" | "plus" | "then" | "but"));
+            let listed = place.word == 0
+                && around.behind() == "to"
+                && place.clauses[place.clause].before == Some(Kind::Comma);
+            let gap = listed
+                || (matches!(around.behind(), "to" | "for" | "on") || has(words::VERBS, around.behind()))
+                    && texts.first().is_some_and(|joint| matches!(*joint, "and" | "plus" | "then" | "but"));
             let trailing = previous.words.last().is_some_and(|word| word.mention.is_some());
             let alone = around.post.is_empty() && trailing;
             if !gap && !alone {
@@ -179,6 +183,11 @@ fn control(around: &Around<'_>) -> Option<Act> {
         &around.pre[..]
         && directive(before)
     {
+        return Some(Act::Control(ControlAction::Cancel));
+    }
+    let stopping =
+        |pair: &[&str]| matches!(pair, ["mind" | "about" | "consider", verb] if has(words::CANCELLING, verb));
+    if around.pre.windows(2).any(stopping) {
         return Some(Act::Control(ControlAction::Cancel));
     }
     let stopped = around.post.iter().any(|word| has(words::CANCELLED, word));
@@ -291,6 +300,10 @@ fn addressed(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     // "I would be grateful if the General VP prepared".
     if matches!(around.before(), "if" | "whether" | "that" | "for") && courteous(&around.pre) {
         let verb = strip_soft(&around.post).first().copied().unwrap_or_default();
+        let skill = strip_soft(&around.post).get(1).is_some_and(|next| has(words::ABILITIES, next));
+        if verb == "can" && skill && !question::definite(&around.post) {
+            return Some(Act::Named("asks what the lane is able to do"));
+        }
         let does = has(words::MUST, verb) || has(words::VERBS, verb) || verb.ends_with("ed") || verb == "to";
         return (does && !matches!(verb, "is" | "has" | "are")).then_some(Act::Delegate);
     }
@@ -394,6 +407,11 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
 fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
     let said = strip_soft(next);
     let Some(verb) = said.first().copied() else { return strong.then_some(Act::Delegate) };
+    let wish = matches!(said, ["i" | "we", "need" | "want" | "require", next, ..] if *next != "you")
+        || matches!(said, ["i'd" | "we'd", "like" | "love", ..]);
+    if wish && !asks {
+        return Some(Act::Delegate);
+    }
     if said.starts_with(&["over", "to", "you"])
         || said.starts_with(&["your", "turn"])
         || said.starts_with(&["you're", "up"])

@@ -22,6 +22,10 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     }
     // "What I want you to do is".
     let wish = first == "what" && has(&["i", "we", "i'd", "you"], second);
+    let generic = around.indefinite && has(words::WH, first) || first == "what" && second == "happens";
+    if generic && !wish {
+        return Some(Act::Named("asks about the lane"));
+    }
     if has(words::WH, first) && !wish {
         return open(first, second, pre, around);
     }
@@ -36,6 +40,14 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     None
 }
 
+/// Names a thing that is meant, not a kind of thing.
+pub(super) fn definite(words: &[&str]) -> bool {
+    says(
+        words,
+        &["this", "that", "the", "my", "our", "me", "us", "it", "these", "those", "them", "please", QUOTE],
+    )
+}
+
 fn says(words: &[&str], list: &[&str]) -> bool {
     words.iter().any(|word| has(list, word))
 }
@@ -45,8 +57,6 @@ fn able(modal: &str, around: &Around<'_>) -> Act {
     let post = strip_soft(&around.post);
     let post = post.strip_prefix(&["be", "able", "to"]).unwrap_or(post);
     let verb = post.first().copied().unwrap_or_default();
-    let definite =
-        ["this", "that", "the", "my", "our", "me", "us", "it", "these", "those", "them", "please", QUOTE];
     if modal.starts_with("wo") && modal != "would" && modal != "won't"
         || matches!(verb, "be" | "have" | "finish" | "not")
     {
@@ -56,10 +66,13 @@ fn able(modal: &str, around: &Around<'_>) -> Act {
     if matches!(modal, "will" | "won't") && says(post, &["done", "finish", "ready", "soon"]) {
         return STATUS;
     }
-    let weak = says(&["can", "can't"], &[modal]) && has(words::ABILITIES, verb);
-    let definite = definite.iter().filter(|word| !weak || !matches!(**word, "the" | "it" | "that"));
-    let definite: Vec<&str> = definite.copied().collect();
-    if says(&around.post, &definite) { Act::Delegate } else { Act::Named("asks what the lane is able to do") }
+    let ability = has(words::ABILITIES, verb);
+    // "Can CODIE see the repository?" asks, "can CODIE fix the repository?" does not.
+    let weak = matches!(modal, "can" | "can't") && ability;
+    let near: Vec<&str> =
+        post.iter().filter(|word| !weak || !matches!(**word, "the" | "it" | "that")).copied().collect();
+    let a_thing = says(post, &["a", "an"]) && has(words::VERBS, verb) && !ability;
+    if definite(&near) || a_thing { Act::Delegate } else { Act::Named("asks what the lane is able to do") }
 }
 
 /// "Did CODIE finish?", "is the General VP busy?", "are there missions for CODIE?".

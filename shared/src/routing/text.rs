@@ -103,7 +103,7 @@ fn apostrophe(c: char) -> bool {
 
 /// Where somebody else speaks, in order.
 fn masks(text: &str, is_name: &dyn Fn(&str) -> bool) -> Vec<Range<usize>> {
-    let pasted = pasted_lines(text);
+    let pasted = pasted_lines(text, is_name);
     let mut masks = pasted.clone();
     let whole = text.trim();
     let mut at = 0;
@@ -166,11 +166,12 @@ fn find_close(text: &str, from: usize, closing: char) -> Option<usize> {
 }
 
 /// Lines of code fences, quoted mail, logs and code.
-fn pasted_lines(text: &str) -> Vec<Range<usize>> {
+fn pasted_lines(text: &str, is_name: &dyn Fn(&str) -> bool) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut fence: Option<(&str, usize)> = None;
     let mut at = 0;
-    let (mut forwarded, mut member) = (false, false);
+    let (mut forwarded, mut member, mut committed) = (false, false, false);
+    let transcript = text.lines().filter(|line| spoken(line.trim(), is_name)).count() > 1;
     let (mut after_blank, mut in_code) = (true, false);
     for line in text.split_inclusive('\n') {
         let range = at..at + line.trim_end().len();
@@ -192,8 +193,16 @@ fn pasted_lines(text: &str) -> Vec<Range<usize>> {
             }
             continue;
         }
-        if trimmed.starts_with("-----") {
+        if trimmed.starts_with("---") {
             forwarded = trimmed.contains(|c: char| c.is_alphabetic());
+            found.push(range);
+            continue;
+        }
+        if mail_head(trimmed) && text[at..].lines().next().is_some_and(|next| mail_head(next.trim())) {
+            forwarded = true;
+        }
+        committed |= trimmed.starts_with("commit ") && yaml(trimmed);
+        if committed && line.starts_with("    ") || transcript && spoken(trimmed, is_name) {
             found.push(range);
             continue;
         }
@@ -218,6 +227,24 @@ fn pasted_lines(text: &str) -> Vec<Range<usize>> {
         found.push(start..text.len());
     }
     found
+}
+
+/// The head of a mail.
+fn mail_head(line: &str) -> bool {
+    let key = line.split_once(": ").map_or("", |(key, _)| key);
+    matches!(key, "From" | "To" | "Subject" | "Date" | "Sent" | "Cc")
+}
+
+/// "Ana: have CODIE do it": a line of notes or a chat, said by somebody who is no lane.
+fn spoken(line: &str, is_name: &dyn Fn(&str) -> bool) -> bool {
+    let line = line.strip_prefix(['-', '*', '\u{2022}']).map_or(line, str::trim_start);
+    let Some((speaker, said)) = line.split_once(": ") else { return false };
+    let names = speaker.split(' ').all(|word| {
+        word.starts_with(char::is_uppercase)
+            && word.chars().all(char::is_alphabetic)
+            && !super::words::is_known(&normal(word))
+    });
+    names && speaker.split(' ').count() <= 2 && !said.trim().is_empty() && !is_name(speaker)
 }
 
 /// A member of a list or table in YAML, or a commit's head.
@@ -296,7 +323,18 @@ fn log_line(line: &str) -> bool {
             && first.contains(':')
     });
     let marked = level.is_some_and(|at| at > 0 || chunks[at].len() > bare(chunks[at]).len());
-    (time || bracketed) && chunks.len() > 1 || marked || fields >= 2 || level.is_some() && fields >= 1
+    let place = chunks.first().is_some_and(|first| {
+        let parts: Vec<&str> = first.trim_end_matches(':').split(':').collect();
+        parts.len() >= 2
+            && parts[0].contains('.')
+            && !parts[1].is_empty()
+            && parts[1].bytes().all(|b| b.is_ascii_digit())
+    });
+    place
+        || (time || bracketed) && chunks.len() > 1
+        || marked
+        || fields >= 2
+        || level.is_some() && fields >= 1
 }
 
 /// A date or a time of day, with seconds.

@@ -36,7 +36,7 @@ pub(super) const SOFT: &[&str] = &[
 /// Before a name: part of it.
 pub(super) const ARTICLES: &[&str] = &[
     "the", "our", "my", "your", "a", "an", "this", "that", "both", "either", "another", "one", "good", "old", "trusty",
-    "same", "new", "other", "dedicated", "available", "existing", "named", "called", "mr", "dear", "all",
+    "same", "new", "other", "dedicated", "available", "existing", "last", "latest", "previous", "current", "named", "called", "mr", "dear", "all",
 ];
 
 /// Directly before a lane: it is to do something ("have CODIE", "ask CODIE", "give CODIE this").
@@ -245,6 +245,8 @@ pub(super) const POLITE_IF: &[&str] = &[
 /// Stopped, of a mission.
 pub(super) const CANCELLED: &[&str] =
     &["cancelled", "canceled", "stopped", "aborted", "killed", "halted", "terminated", "scrapped", "interrupted", "ended", "shut"];
+/// Stopping one.
+pub(super) const CANCELLING: &[&str] = &["cancelling", "canceling", "stopping", "aborting", "killing", "halting", "terminating"];
 /// Begin a piece of work.
 pub(super) const BEGIN: &[&str] = &[
     "start", "open", "create", "launch", "queue", "begin", "run", "file", "submit", "dispatch", "schedule", "kick", "spin",
