@@ -4,6 +4,7 @@ mod doctor;
 mod events;
 mod lanes;
 mod ledger;
+mod mcp;
 mod notices;
 mod output;
 mod prune;
@@ -107,6 +108,8 @@ enum Command {
     Artifacts(tools::Artifacts),
     /// Show what a session is told, and mark it shown
     Notices(notices::Notices),
+    /// Serve the tools to an MCP host on standard input and output
+    Mcp(mcp::Mcp),
     /// Show the log of missions
     Events(events::Events),
     /// Explain whether words delegate to a lane, ask about one, or neither
@@ -232,6 +235,7 @@ async fn run(command: Command, context: Context) -> Result<Exit, Failed> {
         Command::Cancel(args) => tools::cancel(&context, args).await,
         Command::Artifacts(args) => tools::artifacts(&context, args).await,
         Command::Notices(args) => notices::run(&context, args).await,
+        Command::Mcp(args) => mcp::run(&context, args).await,
         Command::Events(args) => events::run(&context, args).await,
         Command::Route(args) => route::run(&context, args),
         Command::Lanes(args) => lanes::run(&context, args).await,
