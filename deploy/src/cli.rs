@@ -195,8 +195,10 @@ fn configured(command: Command, global: &Global) -> Result<Exit, Failed> {
         .worker_threads(command.threads())
         .build()
         .map_err(|error| Failed::new(Exit::Failure, format!("could not start the runtime: {error}")))?;
+    // A read of standard input cannot be given up, and a host that stops us may leave it open.
+    let patience = if matches!(command, Command::Mcp(_)) { 0 } else { 5 };
     let ended = runtime.block_on(run(command, context));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(patience));
     ended
 }
 
