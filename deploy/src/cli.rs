@@ -92,7 +92,7 @@ enum Command {
     Worker(serve::WorkerArgs),
     /// Run the bridge: log to ledger, ledger to notices
     Bridge,
-    /// Run the dispatcher's micro service
+    /// Run the dispatcher: the tools over NATS and HTTP
     Dispatcher,
     /// Delegate a mission
     Dispatch(tools::Dispatch),

@@ -5,7 +5,10 @@
 
 mod crash;
 mod doctor;
+mod doors;
+mod http;
 mod ledger;
+mod mcp;
 mod poison;
 mod readme;
 mod rolling;
