@@ -69,7 +69,7 @@ impl McpServer {
     /// [`McpError`] when the client does not speak MCP, or a task of the server died.
     pub async fn serve_stdio(self) -> Result<(), McpError> {
         let ended = |why: String| McpError { why };
-        let running = match self.serve(rmcp::transport::stdio()).await {
+        let running = match Box::pin(self.serve(rmcp::transport::stdio())).await {
             Ok(running) => running,
             Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
             Err(error) => return Err(ended(error.to_string())),
@@ -157,7 +157,7 @@ impl ServerHandler for McpServer {
         let caller = self.caller(&context)?;
         let input = Value::Object(request.arguments.unwrap_or_default()).to_string();
         if tool == ToolName::Wait {
-            return self.wait(input.as_bytes(), &caller, &context).await;
+            return Box::pin(self.wait(input.as_bytes(), &caller, &context)).await;
         }
         Ok(result(tool, self.call(tool, input.as_bytes(), &caller).await).into())
     }

@@ -95,7 +95,7 @@ pub fn document() -> Value {
             "schemas": schemas,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description":
                 "`http.token`, or one of `http.credentials`, which is bound to a session. Needed where either is set."}},
-            "responses": {"Failure": {"description": status_of_codes(), "content": of_json(named("Failure"))}},
+            "responses": {"Failure": {"description": status_of_codes(), "content": of_json(&named("Failure"))}},
         },
     })
 }
@@ -107,7 +107,7 @@ fn operations(outputs: &mut Types) -> Vec<Operation> {
     }});
     let file = json!({"200": {"description": "The file.", "content": {"application/octet-stream": {}}}});
     let health = json!({"200": {"description": "nats-server is reached.",
-        "content": of_json(json!({"type": "object", "properties": {"ok": {"const": true}}, "required": ["ok"]}))}});
+        "content": of_json(&json!({"type": "object", "properties": {"ok": {"const": true}}, "required": ["ok"]}))}});
     let mut dispatched = good::<Dispatched>(outputs, "201", "A new mission.");
     dispatched["200"] = dispatched["201"].clone();
     dispatched["200"]["description"] = json!("The mission of this key, which existed.");
@@ -232,7 +232,9 @@ fn inputs(outputs: &Map<String, Value>) -> Map<String, Value> {
     let renamed: Vec<String> = found.keys().filter(|name| differs(name)).cloned().collect();
     let mut inputs = Map::new();
     for (name, mut schema) in found {
-        renamed.iter().for_each(|old| rename(&mut schema, old));
+        for old in &renamed {
+            rename(&mut schema, old);
+        }
         let name = if renamed.contains(&name) { format!("{name}Input") } else { name };
         inputs.insert(name, schema);
     }
@@ -256,7 +258,7 @@ fn described(operation: &Operation, inputs: &Map<String, Value>) -> Value {
     let mut responses = operation.good.clone();
     responses["default"] = json!({"$ref": "#/components/responses/Failure"});
     let mut parameters: Vec<Value> =
-        in_path(operation.path).map(|name| path_parameter(name, operation)).collect();
+        in_path(operation.path).map(|name| path_parameter(name, inputs)).collect();
     let input = inputs.get(operation.input);
     if let (Fields::Query, Some(input)) = (&operation.fields, input) {
         parameters.extend(query_parameters(input, operation.path));
@@ -281,14 +283,11 @@ fn in_path(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-fn path_parameter(name: &str, operation: &Operation) -> Value {
-    let schema = if name == "mission_id" { named("MissionId") } else { json!({"type": "string"}) };
-    let mut parameter = json!({"name": name, "in": "path", "required": true, "schema": schema});
-    if operation.path.ends_with("{path}") && name == "path" {
-        parameter["description"] =
-            json!("Relative to the workspace, as `vp_read_result_artifacts` tells it.");
-    }
-    parameter
+fn path_parameter(name: &str, inputs: &Map<String, Value>) -> Value {
+    // The one field of this input, and of every input that names a mission.
+    let of_mission = inputs.get("GetMission").and_then(|input| input["properties"].get(name));
+    let schema = of_mission.cloned().unwrap_or_else(|| json!({"type": "string"}));
+    json!({"name": name, "in": "path", "required": true, "schema": schema})
 }
 
 fn query_parameters(input: &Value, path: &str) -> Vec<Value> {
@@ -305,7 +304,7 @@ fn body(input: &Value, operation: &Operation) -> Value {
     let held: Vec<&str> =
         in_path(operation.path).filter(|name| input["properties"].get(name).is_some()).collect();
     if held.is_empty() {
-        return json!({"required": true, "content": of_json(named(operation.input))});
+        return json!({"required": true, "content": of_json(&named(operation.input))});
     }
     let mut input = input.clone();
     for name in held {
@@ -316,13 +315,13 @@ fn body(input: &Value, operation: &Operation) -> Value {
             required.retain(|field| field != name);
         }
     }
-    json!({"required": false, "content": of_json(input)})
+    json!({"required": false, "content": of_json(&input)})
 }
 
 fn good<T: JsonSchema>(outputs: &mut Types, status: &str, description: &str) -> Value {
     let ok = json!({"type": "object", "properties": {"ok": {"const": true}}, "required": ["ok"]});
     let schema = json!({"allOf": [ok, outputs.reference::<T>()]});
-    json!({status: {"description": description, "content": of_json(schema)}})
+    json!({status: {"description": description, "content": of_json(&schema)}})
 }
 
 fn failure(outputs: &mut Types) -> Value {
@@ -338,7 +337,7 @@ fn named(name: &str) -> Value {
     json!({"$ref": format!("{SCHEMAS}{name}")})
 }
 
-fn of_json(schema: Value) -> Value {
+fn of_json(schema: &Value) -> Value {
     json!({"application/json": {"schema": schema}})
 }
 

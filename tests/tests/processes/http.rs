@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use vp_tests::until::until_true;
 
-use crate::doors::{Client, Host, installation, journey, up};
+use crate::doors::{Client, Host, installation, journey, progress, up};
 
 const GENERAL: &str = "0123456789abcdef-general";
 const SIMONE: &str = "0123456789abcdef-simone";
@@ -130,6 +130,7 @@ async fn mcp_hosts_come_in_over_http_as_the_session_of_their_credential() {
     let (_up, base) = up(&vp).await;
     let client = mcp(&base, SIMONE).await.unwrap();
     journey(&client, "simone").await;
+    progress(&client, &vp).await;
     client.cancel().await.unwrap();
     assert!(mcp(&base, "0123456789abcdef-nobody").await.is_err());
     // The general token is of no session: nobody could be told.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod claude;
 mod crash;
 mod doctor;
 mod doors;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use vp_tests::process::Installation;
 use vp_tests::until::{until, until_true};
 
-use crate::doors::{Client, Host, call, call_of, gated, installation, journey, result, up};
+use crate::doors::{Client, Host, call, call_of, gated, installation, journey, progress, result, up};
 
 async fn connect(vp: &Installation, host: Host) -> Client {
     let mut command = vp.command(["mcp", "--session", "simone"]);
@@ -31,6 +31,7 @@ async fn an_mcp_host_uses_the_six_tools_over_standard_input() {
     let _up = up(&vp).await;
     let client = connect(&vp, Host::default()).await;
     journey(&client, "simone").await;
+    progress(&client, &vp).await;
     let mission = gated(&client, &vp, "never").await;
     let cancelled =
         call(&client, "vp_cancel_mission", json!({"mission_id": mission, "reason": "no need"})).await;
