@@ -47,6 +47,8 @@ const MAX_BODY_BYTES: usize = 6 * MAX_INPUTS_BYTES + 64 * 1024;
 const BIND_AGAIN: Duration = Duration::from_secs(2);
 /// How long requests may take to end once the door is closing.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a host may say nothing before it has to begin again: a conversation pauses over night.
+const MCP_SESSION: Duration = Duration::from_hours(24);
 /// How many waits, and how many streams of notices, may stand at a time.
 const MAX_STANDING: usize = 1024;
 
@@ -178,5 +180,7 @@ fn mcp(tools: Provider, stop: CancellationToken) -> StreamableHttpService<McpSer
         .disable_allowed_hosts()
         .with_max_request_body_bytes(MAX_BODY_BYTES)
         .with_cancellation_token(stop);
-    StreamableHttpService::new(move || Ok(McpServer::of_requests(tools.clone())), Arc::default(), config)
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.keep_alive = Some(MCP_SESSION);
+    StreamableHttpService::new(move || Ok(McpServer::of_requests(tools.clone())), Arc::new(sessions), config)
 }

@@ -148,7 +148,7 @@ fn say_door(door: Option<&HttpDoor>) {
     let Some(door) = door else { return };
     match door.address().borrow().as_ref() {
         Some(address) => {
-            output::say(format!("the tools over HTTP: http://{address}/api/v1, MCP: http://{address}/mcp"))
+            output::say(format!("the tools over HTTP: http://{address}/api/v1, MCP: http://{address}/mcp"));
         }
         None => output::say(
             "another process serves at `http.dispatcher`; the tools over HTTP wait until it is gone",

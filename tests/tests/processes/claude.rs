@@ -32,6 +32,7 @@ struct Model {
 }
 
 /// Where `claude` is; `None`, said aloud, when this is not asked for or not there.
+#[expect(clippy::print_stderr, reason = "what is skipped is said aloud")]
 fn claude() -> Option<PathBuf> {
     if std::env::var_os("VP_TEST_REAL_CLIS").is_none_or(|on| on != "1") {
         eprintln!("SKIPPED: set VP_TEST_REAL_CLIS=1 to try the real claude");
@@ -108,17 +109,16 @@ fn streamed(block: &Value) -> String {
     let usage = json!({"input_tokens": 1, "output_tokens": 1});
     let message = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "fake", "content": [],
         "stop_reason": null, "stop_sequence": null, "usage": usage});
-    [
+    let events = [
         json!({"type": "message_start", "message": message}),
         json!({"type": "content_block_start", "index": 0, "content_block": start}),
         json!({"type": "content_block_delta", "index": 0, "delta": delta}),
         json!({"type": "content_block_stop", "index": 0}),
         json!({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": null}, "usage": usage}),
         json!({"type": "message_stop"}),
-    ]
-    .iter()
-    .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
-    .collect()
+    ];
+    let one = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
+    events.iter().map(one).collect::<Vec<_>>().concat()
 }
 
 fn mission_in(text: &str) -> Option<String> {

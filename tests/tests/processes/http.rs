@@ -125,6 +125,27 @@ async fn nobody_comes_in_with_a_wrong_token_or_under_a_foreign_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_dispatcher_waits_for_the_port_and_takes_it_over() {
+    let vp = installation("");
+    let (_up, base) = up(&vp).await;
+    let port = format!("--set=http.dispatcher={}", base.trim_start_matches("http://"));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let own = format!("--set=http.dispatcher={free}");
+    let mut first = vp.spawn("first", [own.as_str(), "dispatcher"]);
+    first.until_it_says(&format!("http://{free}/mcp")).await;
+    let mut second = vp.spawn("second", [own.as_str(), "dispatcher"]);
+    second.until_it_says("wait until it is gone").await;
+    let mut third = vp.spawn("third", [port.as_str(), "dispatcher"]);
+    third.until_it_says("wait until it is gone").await;
+    assert!(first.terminate().await.success());
+    until_true("the second one serves", async || {
+        Http::new().get(format!("http://{free}/healthz")).send().await.is_ok()
+    })
+    .await;
+    assert!(second.terminate().await.success() && third.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mcp_hosts_come_in_over_http_as_the_session_of_their_credential() {
     let vp = installation(&keys());
     let (_up, base) = up(&vp).await;
