@@ -28,8 +28,8 @@ pub use origin::Origin;
 pub use problem::{ConfigError, Problem};
 pub use resolve::default_data_dir;
 pub use settings::{
-    BridgeSettings, DispatcherSettings, LogFormat, LogSettings, NatsSettings, RetentionSettings,
-    ServerSettings, ServerUrl, Settings, WorkerSettings,
+    Address, BridgeSettings, DispatcherSettings, HttpSettings, LogFormat, LogSettings, NatsSettings,
+    RetentionSettings, ServerSettings, ServerUrl, Settings, WorkerSettings,
 };
 pub use shown::Shown;
 pub use sources::{Layers, SYSTEM_FILE};

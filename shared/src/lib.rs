@@ -11,10 +11,12 @@
 //! - [`lane`], [`retry`]: profiles and policies as validated values.
 //! - [`routing`]: what the user's own words ask for, and of which lane.
 //! - [`workspace`]: the records of attempts' directories, and which of these may be removed.
+//! - [`door`]: who may come in over HTTP.
 //! - [`api`]: the six tools' inputs, outputs and error codes, and the ledger's questions and answers.
 
 pub mod api;
 pub mod artifact;
+pub mod door;
 pub mod error;
 pub mod event;
 pub mod failure;

@@ -1,5 +1,6 @@
 //! From [`Settings`] to what the other crates take.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use vp_nats::connect::{Auth, ConnectConfig, TlsConfig};
 use vp_nats::context::ContextError;
 use vp_nats::server::{ServerConfig, SyncMode};
 use vp_nats::topology::TopologyConfig;
+use vp_shared::door::{AllowedHost, Credential, DoorKeys, Guard, TokenDigest};
 use vp_shared::ids::{VpId, WorkerId};
 use vp_shared::lane::Lanes;
 use vp_shared::workspace::WorkspacePolicy;
@@ -36,7 +38,7 @@ impl Settings {
     }
 
     /// Makes these the settings of a world of its own in `dir` (absolute): a managed server on a free port, and
-    /// the ledger, the workspaces and the lanes' scripts in `dir`, whatever was configured.
+    /// the ledger, the workspaces and the lanes' scripts in `dir`, no door over HTTP, whatever was configured.
     pub fn use_data_dir(&mut self, dir: &Path) {
         for (id, lane) in &mut self.lanes {
             if let Some(written) = self.lanes_as_written.get(id)
@@ -51,6 +53,8 @@ impl Settings {
         self.server.port = 0;
         self.nats.url = ServerUrl::default();
         self.nats.context = None;
+        self.http.dispatcher = None;
+        self.http.console = None;
     }
 
     /// Sets what a write to the managed server has survived when it is acknowledged.
@@ -136,6 +140,35 @@ impl Settings {
             [] => self.lanes.keys().cloned().collect(),
             some => some.to_vec(),
         }
+    }
+
+    /// What opens the doors over HTTP.
+    ///
+    /// # Errors
+    /// What is wrong with the token or a credential, without a word of it.
+    pub fn door_keys(&self) -> Result<DoorKeys, String> {
+        let http = &self.http;
+        Ok(DoorKeys {
+            token: http.token.as_ref().map(|token| TokenDigest::new(token.expose())).transpose()?,
+            credentials: http
+                .credentials
+                .iter()
+                .map(|text| Credential::parse(text.expose()))
+                .collect::<Result<_, _>>()?,
+            allowed_hosts: http
+                .allowed_hosts
+                .iter()
+                .map(|host| AllowedHost::new(host))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The guard of a door at that address; who comes in without a session of its own speaks for `session`.
+    ///
+    /// # Errors
+    /// When the door would be open to others; or when a key is wrong, which a checked configuration has not.
+    pub fn guard(&self, bind: SocketAddr) -> Result<Guard, String> {
+        Guard::new(bind, self.door_keys()?, self.session.clone()).map_err(|error| error.to_string())
     }
 
     /// The name of this configuration's only worker process on `host`: the configured one, else one of the host

@@ -71,6 +71,7 @@ pub(super) fn settings(
         |section: &str, name| merged.get(section).map_or(Origin::Default, |value| origin_near(value, name));
     let (lanes_origin, context_origin) = (origin_of("worker", "lanes"), origin_of("nats", "context"));
     let kept_origin = origin_of("retention", "ledger_days");
+    let http_origins = HTTP_KEYS.map(|key| origin_of("http", key));
     let mut settings: Settings = Value::new(None, merged)
         .try_deserialize()
         .map_err(|error| ConfigError { problems: vec![Problem::general(error.to_string())] })?;
@@ -88,6 +89,7 @@ pub(super) fn settings(
         );
         problems.push(Problem::of_key("retention.ledger_days", &kept_origin, what));
     }
+    problems.extend(http_problems(&settings, &http_origins));
     if let Err(error) = settings.connect_config("check") {
         let what = vp_shared::error::Chain(&error).to_string();
         problems.push(Problem::of_key("nats.context", &context_origin, what));
@@ -95,20 +97,48 @@ pub(super) fn settings(
     if problems.is_empty() { Ok(settings) } else { Err(ConfigError { problems }) }
 }
 
+/// The keys that are looked at together.
+const HTTP_KEYS: [&str; 3] = ["dispatcher", "console", "token"];
+
+/// A door that others can reach needs a token, and a token must be one.
+fn http_problems(settings: &Settings, origins: &[Origin; 3]) -> Vec<Problem> {
+    let of_key =
+        |key: usize, what: String| Problem::of_key(format!("http.{}", HTTP_KEYS[key]), &origins[key], what);
+    if let Err(what) = settings.door_keys() {
+        return vec![of_key(2, what)];
+    }
+    let doors = [settings.http.dispatcher, settings.http.console];
+    let open = doors.into_iter().enumerate().filter_map(|(key, door)| {
+        let error = settings.guard(door?.0).err()?;
+        Some(of_key(key, format!("{error}; set one, or serve at 127.0.0.1")))
+    });
+    open.collect()
+}
+
+/// The keys that may name a credential, and whether its text is wanted instead of its path.
+const CREDENTIALS: [(&str, &str, bool); 5] = [
+    ("nats", "creds", false),
+    ("nats", "nkey", false),
+    ("nats", "password", true),
+    ("nats", "token", true),
+    ("http", "token", true),
+];
+
 /// Puts the path or the text of each credential in place of its name.
 fn read_credentials(merged: &mut Map<String, Value>, sources: &Layers) -> Vec<Problem> {
-    let Some(ValueKind::Table(nats)) = merged.get_mut("nats").map(|nats| &mut nats.kind) else {
-        return Vec::new();
-    };
     let mut problems = Vec::new();
-    for (key, is_text) in [("creds", false), ("nkey", false), ("password", true), ("token", true)] {
-        let Some(value) = nats.get_mut(key) else { continue };
+    for (section, key, is_text) in CREDENTIALS {
+        let Some(ValueKind::Table(table)) = merged.get_mut(section).map(|table| &mut table.kind) else {
+            continue;
+        };
+        let Some(value) = table.get_mut(key) else { continue };
         let ValueKind::String(text) = &value.kind else { continue };
         let Some(credential) = text.strip_prefix(CREDENTIAL) else { continue };
         match credential_of(credential, is_text, sources) {
             Ok(found) => value.kind = found.into(),
             Err(what) => {
-                problems.push(Problem::of_key(format!("nats.{key}"), &Origin::of_tag(value.origin()), what));
+                let origin = Origin::of_tag(value.origin());
+                problems.push(Problem::of_key(format!("{section}.{key}"), &origin, what));
             }
         }
     }

@@ -3,6 +3,7 @@
 use ::config::ValueKind;
 use toml::Value as Toml;
 use vp_nats::connect::ConnectError;
+use vp_shared::door::{AllowedHost, Credential};
 use vp_shared::ids::{SessionId, VpId, WorkerId};
 
 use super::sources::Places;
@@ -38,6 +39,8 @@ pub(super) enum Kind {
     OneOf(&'static [&'static str]),
     Switch,
     List(Rule),
+    /// Texts that are never shown, not even in an error.
+    Secrets(Rule),
 }
 
 const fn key(path: &'static str, kind: Kind) -> Key {
@@ -78,6 +81,11 @@ pub(super) const KEYS: &[Key] = &[
     key("worker.workspace_root", Kind::Path),
     key("worker.drain_seconds", Kind::Whole(0, 86_400)),
     key("worker.lanes", Kind::List(lane_id)),
+    key("http.dispatcher", Kind::Text(address)),
+    key("http.console", Kind::Text(address)),
+    key("http.token", Kind::Secret),
+    key("http.credentials", Kind::Secrets(credential)),
+    key("http.allowed_hosts", Kind::List(allowed_host)),
     key("retention.ledger_days", Kind::Whole(0, 36_500)),
     key("retention.workspace_days", Kind::Whole(0, 3650)),
     key("retention.workspace_max_mib", Kind::Whole(0, 1 << 30)),
@@ -108,7 +116,7 @@ impl Kind {
                 "false" => Ok(Toml::Boolean(false)),
                 other => Err(format!("want `true` or `false`, not {}", quoted(other))),
             },
-            Self::List(_) => {
+            Self::List(_) | Self::Secrets(_) => {
                 let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
                 Ok(Toml::Array(entries.map(|entry| Toml::String(entry.to_owned())).collect()))
             }
@@ -125,7 +133,11 @@ impl Kind {
             (Self::OneOf(names), Toml::String(text)) if names.contains(&text.as_str()) => {
                 Ok(text.clone().into())
             }
-            (Self::List(rule), Toml::Array(entries)) => list(entries, *rule),
+            (Self::List(rule) | Self::Secrets(rule), Toml::Array(entries))
+                if entries.iter().all(Toml::is_str) || matches!(self, Self::List(_)) =>
+            {
+                list(entries, *rule)
+            }
             (Self::Text(rule) | Self::Url(rule), Toml::String(text)) => {
                 checked(text, *rule).map(|()| text.clone().into())
             }
@@ -138,7 +150,7 @@ impl Kind {
                 checked(text, credential_name)?;
                 if text.starts_with(CREDENTIAL) { Ok(text.clone().into()) } else { path(text, places) }
             }
-            (Self::Secret, _) => Err("want a text in quotes".to_owned()),
+            (Self::Secret | Self::Secrets(_), _) => Err(format!("want {}", self.wanted())),
             _ => Err(format!("want {}, not {}", self.wanted(), shown(value))),
         }
     }
@@ -153,7 +165,7 @@ impl Kind {
             Self::WholeOf(some) => one_of(some.iter().map(i64::to_string)),
             Self::OneOf(names) => one_of(names.iter().map(|name| format!("\"{name}\""))),
             Self::Switch => "true or false".to_owned(),
-            Self::List(_) => "a list of texts".to_owned(),
+            Self::List(_) | Self::Secrets(_) => "a list of texts".to_owned(),
         }
     }
 }
@@ -229,6 +241,19 @@ fn unpadded(text: &str) -> Result<(), String> {
 
 fn session(text: &str) -> Result<(), String> {
     SessionId::new(text).map(drop).map_err(|error| error.to_string())
+}
+
+fn address(text: &str) -> Result<(), String> {
+    let wanted = |_| "want an address and a port, such as \"127.0.0.1:7410\" or \"[::1]:7410\"".to_owned();
+    text.parse::<std::net::SocketAddr>().map(drop).map_err(wanted)
+}
+
+fn credential(text: &str) -> Result<(), String> {
+    Credential::parse(text).map(drop)
+}
+
+fn allowed_host(text: &str) -> Result<(), String> {
+    AllowedHost::new(text).map(drop)
 }
 
 fn worker_id(text: &str) -> Result<(), String> {

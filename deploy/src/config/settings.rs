@@ -1,6 +1,7 @@
 //! The values, by section. What each means and its unit is in the manual, `deploy/config/vp.toml`.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
@@ -29,6 +30,8 @@ pub struct Settings {
     pub dispatcher: DispatcherSettings,
     /// The workers.
     pub worker: WorkerSettings,
+    /// The doors over HTTP.
+    pub http: HttpSettings,
     /// What is kept of missions that have ended.
     pub retention: RetentionSettings,
     /// What is logged.
@@ -190,6 +193,38 @@ pub struct WorkerSettings {
     pub lanes: Vec<VpId>,
 }
 
+/// The doors over HTTP.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Where the dispatcher serves the tools; port 0 is any free one.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub dispatcher: Option<Address>,
+    /// Where the bridge serves the console; port 0 is any free one.
+    #[serde(deserialize_with = "unset_if_empty")]
+    pub console: Option<Address>,
+    /// Opens everything.
+    #[serde(deserialize_with = "secret_unset_if_empty")]
+    pub token: Option<Secret>,
+    /// `SESSION:TOKEN`, each for its session.
+    #[serde(deserialize_with = "secrets")]
+    pub credentials: Vec<Secret>,
+    /// Names under which the doors may be addressed, beside the loopback ones.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// An address to serve at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address(pub SocketAddr);
+
+impl TryFrom<String> for Address {
+    type Error = std::net::AddrParseError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
+    }
+}
+
 /// What is kept of missions that have ended; 0 is everything.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -240,6 +275,10 @@ where
 fn secret_unset_if_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
     let text = String::deserialize(from)?;
     Ok(if text.is_empty() { None } else { Some(Secret::new(text)) })
+}
+
+fn secrets<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Secret>, D::Error> {
+    Ok(Vec::<String>::deserialize(from)?.into_iter().map(Secret::new).collect())
 }
 
 fn sync_mode<'de, D: Deserializer<'de>>(from: D) -> Result<SyncMode, D::Error> {

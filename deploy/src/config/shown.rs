@@ -69,6 +69,7 @@ fn masked(kind: &Kind, value: Json) -> Json {
         (Kind::Secret, Json::String(text)) if !text.is_empty() && !text.starts_with(CREDENTIAL) => {
             MASK.into()
         }
+        (Kind::Secrets(_), Json::Array(texts)) => texts.iter().map(|_| Json::from(MASK)).collect(),
         (Kind::Url(_), Json::String(text)) if !text.is_empty() => {
             vp_nats::connect::without_credentials(&text).unwrap_or_else(|_| MASK.to_owned()).into()
         }
