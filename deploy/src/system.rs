@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture};
-use vp_bridge::{Bridge, BridgeConfig};
+use vp_bridge::{Bridge, BridgeConfig, ConsoleConfig};
 use vp_nats::connect::{ConnectConfig, Connection};
 use vp_nats::server::{ManagedServer, ServerConfig, Stopped};
 use vp_nats::service::Service;
@@ -179,10 +179,18 @@ pub async fn ensure_topology(conn: &Connection, settings: &Settings) -> Result<(
 pub async fn start_bridge(conn: Connection, settings: &Settings) -> Result<Bridge, Failed> {
     let mut config = BridgeConfig::new(settings.ledger(), settings.lanes.clone());
     config.retention.keep_for = settings.ledger_keeps();
+    config.console = console(settings)?;
     Bridge::start(conn, config).await.map_err(|error| {
         let exit = if error.may_pass() { Exit::Unavailable } else { Exit::Failure };
         Failed::from_error(exit, &error)
     })
+}
+
+/// Where the console is served, and to whom.
+fn console(settings: &Settings) -> Result<Option<ConsoleConfig>, Failed> {
+    let Some(listen) = settings.http.console.map(|address| address.0) else { return Ok(None) };
+    let guard = settings.guard(listen).map_err(|why| Failed::new(Exit::Config, why))?;
+    Ok(Some(ConsoleConfig { listen, guard, host: link::host() }))
 }
 
 /// Starts the dispatcher's micro service.
