@@ -45,10 +45,13 @@ kind = "command"
 argv = ["sh", "${dir}/lane.sh"]
 `);
 const args = (...rest) => [...rest, '--config', join(dir, 'vp.toml')];
+// What this shell has set for other tests must not change this system.
+const isOurs = ([name]) => !name.startsWith('VP_') || name === 'VP_NATS_SERVER';
+const env = Object.fromEntries(Object.entries(process.env).filter(isOurs));
 const log = [];
-const system = spawn(vp, args('up'), { stdio: ['ignore', 'pipe', 'pipe'] });
+const system = spawn(vp, args('up'), { env, stdio: ['ignore', 'pipe', 'pipe'] });
 for (const stream of [system.stdout, system.stderr]) stream.on('data', (text) => log.push(String(text)));
-const run = async (...rest) => (await promisify(execFile)(vp, args(...rest))).stdout;
+const run = async (...rest) => (await promisify(execFile)(vp, args(...rest), { env })).stdout;
 const dispatch = async (objective) => {
   const text = await run('dispatch', '--session', 'simone', '--lane', 'vp.coder.primary', '-o', 'json', objective);
   return JSON.parse(text).mission_id;
