@@ -85,8 +85,7 @@ impl Bridge {
         let (duties, status) = (Duties::new(), StatusBoard::new());
         let (shelf, console) = (Shelf::new(), config.console.clone());
         let lanes = config.lanes.clone();
-        let shift =
-            Shift::new(conn.clone(), location, config, duties.clone(), status.clone(), shelf.clone());
+        let shift = Shift::new(conn.clone(), location, config, duties.clone(), status.clone(), shelf.clone());
         let active = shift.begin().await?;
         // Later the log may go and come back; at the start its absence is a mistake that someone must be told.
         identity(&conn, MISSIONS).await.map_err(BridgeError::Log)?;

@@ -299,7 +299,9 @@ async fn pages_of_other_places_and_forms_of_nobody_are_refused() {
     for header in foreign {
         assert_eq!(console.ask("POST", &path, &[header], &form).await.status, 403, "{header:?}");
     }
-    for wrong in ["nonce=a&token=b".to_owned(), format!("nonce=x&token={token}"), format!("nonce={nonce}&token=")] {
+    for wrong in
+        ["nonce=a&token=b".to_owned(), format!("nonce=x&token={token}"), format!("nonce={nonce}&token=")]
+    {
         assert_eq!(console.ask("POST", &path, &[], &wrong).await.status, 403, "{wrong}");
     }
     let again = format!("/missions/{}/again", script.mission_id);

@@ -3,6 +3,7 @@
 //! Started in this order and stopped in the other: workers drain first, the bridge projects and tells what they
 //! ended with, the server goes last.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use vp_worker::{KeeperCommand, Worker, WorkerConfig, WorkerError};
 use crate::config::Settings;
 use crate::exit::{Exit, Failed};
 use crate::{lane_files, link, patience};
+
+/// How long `vp up` waits to say where the console is.
+const CONSOLE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A running system.
 pub struct System {
@@ -93,6 +97,13 @@ impl System {
     /// Where its server is.
     pub fn url(&self) -> &str {
         &self.target.url
+    }
+
+    /// Where the console is served; `None` when it is not, or not yet.
+    pub async fn console(&self) -> Option<SocketAddr> {
+        let mut status = self.bridge.as_ref()?.status();
+        let settled = status.wait_for(|status| status.console.is_some() || status.console_error.is_some());
+        tokio::time::timeout(CONSOLE_PATIENCE, settled).await.ok()?.ok()?.console
     }
 
     /// Ends when an essential part has died, with the reason.

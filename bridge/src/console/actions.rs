@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use vp_nats::service::request;
 use vp_nats::subject;
 use vp_shared::api::{
-    Answer, CancelMission, CancelStatus, Cancelled, DispatchMission, Dispatched, MissionView, Priority, ToolName,
+    Answer, CancelMission, CancelStatus, Cancelled, DispatchMission, Dispatched, MissionView, Priority,
+    ToolName,
 };
 use vp_shared::ids::{MissionId, SessionId};
 use vp_shared::mission::Mission;
 use vp_shared::text::one_line;
 
-use super::desk::Desk;
+use super::desk::{Desk, nonce};
 use super::mission::mission_of;
 use super::refused::{Refused, written};
 
@@ -65,7 +66,7 @@ pub(super) async fn ask_again(
 
 async fn ask(desk: &Desk, act: &'static str, mission_id: &str) -> Result<Html<String>, Refused> {
     let mission = MissionView::from(&found(desk, &mission_of(mission_id)?).await?);
-    let nonce = desk.nonce();
+    let nonce = nonce();
     let possible = match act {
         "cancel" => !mission.status.is_terminal(),
         _ => mission.status.is_terminal() && mission.source.session_id.is_some(),

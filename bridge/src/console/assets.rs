@@ -19,7 +19,8 @@ const FILES: [(&str, &str, &[u8]); 6] = [
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
     match FILES.into_iter().find(|(known, ..)| *known == name) {
         Some((_, media_type, bytes)) => {
-            let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "private, max-age=3600")];
+            let headers =
+                [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "private, max-age=3600")];
             (headers, bytes).into_response()
         }
         None => Refused::NotFound("page".to_owned()).into_response(),

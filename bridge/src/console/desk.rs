@@ -145,11 +145,6 @@ impl Desk {
         self.lanes.get(vp_id).map_or_else(|| vp_id.to_string(), |lane| lane.display_name.clone())
     }
 
-    /// A fresh name for one showing of a form.
-    pub(super) fn nonce(&self) -> String {
-        hex(&rand::random::<[u8; 12]>())
-    }
-
     /// What a form of ours holds: nobody else can make one for this act, this mission and this showing.
     pub(super) fn form_token(&self, act: &str, about: &str, nonce: &str) -> String {
         let mut hash = Sha256::new();
@@ -173,6 +168,11 @@ impl Desk {
 async fn turn(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refused> {
     let turn = timeout(TURN, Arc::clone(places).acquire_owned()).await;
     turn.ok().and_then(Result::ok).ok_or(Refused::Busy)
+}
+
+/// A fresh name for one showing of a form.
+pub(super) fn nonce() -> String {
+    hex(&rand::random::<[u8; 12]>())
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

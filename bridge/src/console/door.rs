@@ -21,18 +21,18 @@ const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; f
 pub(super) async fn pass(State(desk): State<Desk>, request: Request, next: Next) -> Response {
     let response = match admit(&desk, &request) {
         Ok(()) => match desk.place() {
-            Ok(_place) => timeout(PATIENCE, next.run(request))
-                .await
-                .unwrap_or_else(|_| Refused::Busy.into_response()),
+            Ok(_place) => {
+                timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| Refused::Busy.into_response())
+            }
             Err(busy) => busy.into_response(),
         },
-        Err(refused) => refused,
+        Err(refused) => *refused,
     };
     guarded(response)
 }
 
-fn admit(desk: &Desk, request: &Request) -> Result<(), Response> {
-    let refused = |refusal| Refused::Door(refusal).into_response();
+fn admit(desk: &Desk, request: &Request) -> Result<(), Box<Response>> {
+    let refused = |refusal| Box::new(Refused::Door(refusal).into_response());
     let asked = Asked::of_headers(request.headers()).map_err(refused)?;
     let path = request.uri().path();
     // What a browser says of itself beside `Origin`; others say nothing.
@@ -45,12 +45,12 @@ fn admit(desk: &Desk, request: &Request) -> Result<(), Response> {
         return desk.guard.place(&asked).map_err(refused);
     }
     match desk.guard.admit(&asked) {
-        Ok(admitted) if admitted.bound => Err(Refused::NotForSessions.into_response()),
+        Ok(admitted) if admitted.bound => Err(Box::new(Refused::NotForSessions.into_response())),
         Ok(_) => Ok(()),
         Err(Refusal::NoToken | Refusal::WrongToken)
             if !writes && asked.authorization.is_none() && wants_page(request) =>
         {
-            Err(Redirect::to("/login").into_response())
+            Err(Box::new(Redirect::to("/login").into_response()))
         }
         Err(refusal) => {
             let mut response = refused(refusal);

@@ -87,12 +87,12 @@ pub(super) async fn text(
 ) -> Result<Html<String>, Refused> {
     let (mission, result) = ended(&desk, &mission_id).await?;
     let mut outputs = Outputs::of(&mission.mission_id, &result);
-    let file = [&mut outputs.primary, &mut outputs.supporting, &mut outputs.receipts]
-        .into_iter()
-        .find_map(|group| {
+    let file = [&mut outputs.primary, &mut outputs.supporting, &mut outputs.receipts].into_iter().find_map(
+        |group| {
             let place = group.files.iter().position(|file| file.path == path)?;
             Some(group.files.swap_remove(place))
-        });
+        },
+    );
     let Some(mut file) = file else { return Err(Refused::NotFound(path)) };
     let host = desk.host.clone();
     let turn = desk.file_turn().await?;
@@ -173,7 +173,12 @@ async fn ended(desk: &Desk, mission_id: &str) -> Result<(MissionView, MissionRes
     }
 }
 
-async fn opened(desk: &Desk, mission_id: &str, path: &str, max: u64) -> Result<(Opened, MissionView), Refused> {
+async fn opened(
+    desk: &Desk,
+    mission_id: &str,
+    path: &str,
+    max: u64,
+) -> Result<(Opened, MissionView), Refused> {
     let (mission, result) = ended(desk, mission_id).await?;
     let (host, path, turn) = (desk.host.clone(), path.to_owned(), desk.file_turn().await?);
     let opening = tokio::task::spawn_blocking(move || {
@@ -201,10 +206,8 @@ fn fault(error: &tokio::task::JoinError) -> Refused {
 
 /// To be kept under this name, in whatever letters it has.
 fn disposition(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "-._ ".contains(c) { c } else { '_' })
-        .collect();
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "-._ ".contains(c) { c } else { '_' }).collect();
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", super::view::quoted(name))
 }
 

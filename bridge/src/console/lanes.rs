@@ -85,10 +85,7 @@ pub(super) async fn page(State(desk): State<Desk>) -> Result<Html<String>, Refus
 }
 
 /// The same, as it changes.
-pub(super) async fn live(
-    State(desk): State<Desk>,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Refused> {
+pub(super) async fn live(State(desk): State<Desk>, Query(asked): Query<Asked>) -> Result<Response, Refused> {
     live::part(&desk, asked.seen, part)
 }
 
@@ -104,14 +101,20 @@ async fn part(desk: Desk) -> Result<String, Refused> {
     for ((vp_id, profile), state) in desk.lanes.iter().zip(states) {
         let workers = workers(&alive, vp_id);
         let (queues, queue_trouble) = match state {
-            Ok(queues) => (Tier::ALL.into_iter().filter_map(|tier| Some((tier, *queues.get(&tier)?))).collect(), None),
+            Ok(queues) => {
+                (Tier::ALL.into_iter().filter_map(|tier| Some((tier, *queues.get(&tier)?))).collect(), None)
+            }
             Err(error) => (Vec::new(), Some(Chain(&error).to_string())),
         };
         lanes.push(Lane {
             vp_id: vp_id.clone(),
             name: profile.display_name.clone(),
             aliases: profile.aliases.join(", "),
-            slots: workers.iter().filter(|worker| !worker.presence.draining).map(|worker| worker.lane.slots).sum(),
+            slots: workers
+                .iter()
+                .filter(|worker| !worker.presence.draining)
+                .map(|worker| worker.lane.slots)
+                .sum(),
             busy: workers.iter().map(|worker| worker.lane.busy).sum(),
             workers,
             queues,

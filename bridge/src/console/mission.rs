@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::sse::Event;
 use axum::response::{Html, Response};
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use vp_nats::reader::{Reader, Start};
 use vp_nats::service::request;
 use vp_nats::subject;
@@ -26,6 +26,8 @@ use super::view::{self, Outputs, Preview, Step, When, quoted, span};
 const TAIL: usize = 60;
 /// How long a page waits for what it can do without.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a mission may take from the log into the ledger before a page says that there is none.
+const NEWBORN: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -106,18 +108,27 @@ pub(super) fn mission_of(text: &str) -> Result<MissionId, Refused> {
     MissionId::new(text).map_err(|_| Refused::NotFound("mission".to_owned()))
 }
 
+/// The mission. One that was delegated a moment ago may not be in the ledger yet, so it is waited for a little.
 async fn found(desk: &Desk, mission_id: &MissionId) -> Result<LedgerMission, Refused> {
-    let found = desk.ledger().await?.mission(mission_id).await?;
-    found.ok_or_else(|| Refused::NotFound("mission".to_owned()))
+    let deadline = Instant::now() + NEWBORN;
+    let mut status = desk.status();
+    loop {
+        status.mark_unchanged();
+        if let Some(found) = desk.ledger().await?.mission(mission_id).await? {
+            return Ok(found);
+        }
+        match timeout_at(deadline, status.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Err(Refused::NotFound("mission".to_owned())),
+        }
+    }
 }
 
 /// What changes in a mission's page.
 async fn part(desk: &Desk, found: LedgerMission) -> Result<String, Refused> {
     let LedgerMission { mission, attempts, events, events_total } = found;
     let outputs = match mission.result.clone() {
-        Some(result) => {
-            Some(previewed(desk, Outputs::of(&mission.mission_id, &result), result).await?)
-        }
+        Some(result) => Some(previewed(desk, Outputs::of(&mission.mission_id, &result), result).await?),
         None => None,
     };
     let waiting = if mission.status.is_terminal() { None } else { waiting(desk, &mission.mission_id).await };
@@ -182,7 +193,8 @@ impl Tail {
             let time = When(record.stored_at).to_string();
             let time = time.get(11..19).unwrap_or_default();
             let text = String::from_utf8_lossy(&record.payload);
-            self.lines.push_back(format!("{time}  {}", vp_shared::text::cut(text.trim_end().to_owned(), 2_000)));
+            self.lines
+                .push_back(format!("{time}  {}", vp_shared::text::cut(text.trim_end().to_owned(), 2_000)));
         }
         while self.lines.len() > TAIL {
             self.lines.pop_front();

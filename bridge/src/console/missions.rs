@@ -93,13 +93,11 @@ pub(super) async fn page(
 
 impl Asked {
     fn link(&self, next: &PageCursor) -> String {
+        let filters =
+            [("vp", &self.vp), ("status", &self.status), ("session", &self.session), ("q", &self.q)];
         let mut link = format!("/missions?after={}", quoted(&next.to_string()));
-        for (name, value) in
-            [("vp", &self.vp), ("status", &self.status), ("session", &self.session), ("q", &self.q)]
-        {
-            if !value.is_empty() {
-                link.push_str(&format!("&{name}={}", quoted(value)));
-            }
+        for (name, value) in filters.into_iter().filter(|(_, value)| !value.is_empty()) {
+            link.extend(["&", name, "=", &quoted(value)]);
         }
         link
     }
@@ -131,11 +129,7 @@ fn wanted(asked: &Asked) -> Result<LedgerList, Refused> {
 
 async fn by_id(desk: &Desk, mission_id: &MissionId) -> Result<Found, Refused> {
     let found = desk.ledger().await?.whole(mission_id).await?;
-    Ok(Found {
-        missions: found.iter().map(MissionView::from).collect(),
-        next: None,
-        cut_short: false,
-    })
+    Ok(Found { missions: found.iter().map(MissionView::from).collect(), next: None, cut_short: false })
 }
 
 /// The missions that have all words, of so many that a page never takes long.
@@ -151,7 +145,8 @@ async fn search(desk: &Desk, mut wanted: LedgerList, words: &[String]) -> Result
         let page = ledger.list(&wanted).await?;
         for mission in page.missions {
             read += 1;
-            let cursor = PageCursor { created_at: mission.created_at, mission_id: mission.mission_id.clone() };
+            let cursor =
+                PageCursor { created_at: mission.created_at, mission_id: mission.mission_id.clone() };
             if has_all(&mission, words) {
                 missions.push(mission);
             }

@@ -52,9 +52,7 @@ impl Refused {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Wrong(_) => StatusCode::BAD_REQUEST,
             Self::ForeignForm | Self::NotForSessions => StatusCode::FORBIDDEN,
-            Self::Door(refusal) => {
-                StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN)
-            }
+            Self::Door(refusal) => StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN),
             Self::Tool(error) => match error.code {
                 ErrorCode::NotFound => StatusCode::NOT_FOUND,
                 ErrorCode::AlreadyTerminal | ErrorCode::IdempotencyConflict => StatusCode::CONFLICT,

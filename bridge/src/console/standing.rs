@@ -42,10 +42,7 @@ pub(super) async fn page(State(desk): State<Desk>) -> Result<Html<String>, Refus
 }
 
 /// The same, as it changes.
-pub(super) async fn live(
-    State(desk): State<Desk>,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Refused> {
+pub(super) async fn live(State(desk): State<Desk>, Query(asked): Query<Asked>) -> Result<Response, Refused> {
     live::part(&desk, asked.seen, part)
 }
 

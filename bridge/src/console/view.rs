@@ -22,7 +22,7 @@ const MAX_TEXT: usize = 8 * 1024;
 pub(super) struct When(pub(super) UtcTime);
 
 impl When {
-    pub(super) fn iso(&self) -> String {
+    pub(super) fn iso(self) -> String {
         self.0.to_string()
     }
 }
@@ -37,6 +37,7 @@ impl fmt::Display for When {
 }
 
 /// A moment as it is shown.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
 pub(super) fn when(at: &UtcTime) -> When {
     When(*at)
 }
@@ -151,7 +152,10 @@ pub(super) struct FileShown {
 /// The beginning of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Preview {
-    Text { text: String, cut: bool },
+    Text {
+        text: String,
+        cut: bool,
+    },
     Image,
     /// Why there is none.
     Gone(String),
@@ -240,10 +244,10 @@ impl Step {
 /// What else an event says: its reason, its failure, its worker; whichever it has.
 fn detail(body: &Value) -> String {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let failure = |failure: &Value| {
-        Some(format!("{}: {}", failure["class"].as_str()?, failure["message"].as_str()?))
-    };
-    let worker = || Some(format!("{} on {}", body["worker"]["worker_id"].as_str()?, body["worker"]["host"].as_str()?));
+    let failure =
+        |failure: &Value| Some(format!("{}: {}", failure["class"].as_str()?, failure["message"].as_str()?));
+    let worker =
+        || Some(format!("{} on {}", body["worker"]["worker_id"].as_str()?, body["worker"]["host"].as_str()?));
     let took_over = failure(&body["took_over"]).map(|why| format!("; {why}")).unwrap_or_default();
     failure(&body["failure"])
         .or_else(|| worker().map(|worker| worker + &took_over))

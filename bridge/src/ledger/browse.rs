@@ -96,7 +96,7 @@ impl Ledger {
             .all(&self.reader)
             .await
             .map_err(LedgerError::db("read a session's notices"))?;
-        rows.into_iter().map(told).collect()
+        rows.iter().map(told).collect()
     }
 
     /// The first `limit` notices of a session after a place, in order.
@@ -117,7 +117,7 @@ impl Ledger {
             .all(&self.reader)
             .await
             .map_err(LedgerError::db("read a session's new notices"))?;
-        rows.into_iter().map(told).collect()
+        rows.iter().map(told).collect()
     }
 
     /// A mission with all that it asks for.
@@ -158,8 +158,7 @@ impl Ledger {
     }
 }
 
-fn told(row: notice::Model) -> Result<Told, LedgerError> {
-    let notice =
-        serde_json::from_str(&row.body).map_err(|_| damaged("notices", &row.notice_id, "body"))?;
+fn told(row: &notice::Model) -> Result<Told, LedgerError> {
+    let notice = serde_json::from_str(&row.body).map_err(|_| damaged("notices", &row.notice_id, "body"))?;
     Ok(Told { pos: row.pos, notice })
 }

@@ -91,7 +91,8 @@ impl Wanted<'_> {
             return Ok(Some(told));
         }
         let own = [(&self.result.receipt, RECEIPT_FILE), (&self.result.sync_marker, SYNC_MARKER_FILE)];
-        let is_own = |(told, name): &(&Option<String>, &str)| told.as_deref() == Some(self.path) && *name == self.path;
+        let is_own =
+            |(told, name): &(&Option<String>, &str)| told.as_deref() == Some(self.path) && *name == self.path;
         own.iter().any(is_own).then_some(None).ok_or(NoFile::NotTold)
     }
 }

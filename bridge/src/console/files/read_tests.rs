@@ -34,11 +34,14 @@ impl World {
         symlink(dir.path().join("secret.txt"), root.join("link.txt")).unwrap();
         rustix::fs::mknodat(CWD, root.join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let mut artifacts = Vec::new();
-        for (path, content) in [("a.md", b"h\xc3\xa9llo".as_slice()), ("sub/b.png", PNG), ("c.bin", b"\xff\0")] {
+        for (path, content) in
+            [("a.md", b"h\xc3\xa9llo".as_slice()), ("sub/b.png", PNG), ("c.bin", b"\xff\0")]
+        {
             std::fs::write(root.join(path), content).unwrap();
             artifacts.push(told(path, content));
         }
-        for path in ["link.txt", "up/secret.txt", "../secret.txt", "./a.md", "sub//b.png", "pipe", "sub", ""] {
+        for path in ["link.txt", "up/secret.txt", "../secret.txt", "./a.md", "sub//b.png", "pipe", "sub", ""]
+        {
             artifacts.push(told(path, b"secret"));
         }
         std::fs::write(root.join(RECEIPT_FILE), "{}").unwrap();

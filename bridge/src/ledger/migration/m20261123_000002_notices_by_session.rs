@@ -12,12 +12,8 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let index = Index::create()
-            .name("notices_of_session")
-            .table("notices")
-            .col("session_id")
-            .col("pos")
-            .take();
+        let index =
+            Index::create().name("notices_of_session").table("notices").col("session_id").col("pos").take();
         manager.create_index(index).await
     }
 }
