@@ -31,7 +31,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Template)]
-#[template(path = "missions.html")]
+#[template(path = "list.html")]
 struct Page {
     here: &'static str,
     asked: Asked,
