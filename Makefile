@@ -3,10 +3,12 @@
 CARGO ?= cargo
 # What `make setup` found. Used only after setup, which has said all there is to say.
 SERVER = VP_NATS_SERVER="$$(./nats/setup.sh 2>/dev/null)"
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+BROWSER = $(TARGET)/browser
 POSTGRES = VP_POSTGRES_BIN="$$(./bridge/setup.sh 2>/dev/null)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build demo test torture nightly fmt lint bench clean-tools
+.PHONY: help setup setup-tests build demo test test-browser torture nightly fmt lint bench clean-tools
 
 help: ## show this list
 	@echo 'vp: a mission queue over NATS JetStream'
@@ -39,6 +41,12 @@ test: setup-tests ## run all tests against a real nats-server and a real Postgre
 		echo '$(CARGO) test --workspace (cargo-nextest would be faster)' && \
 		$(CARGO) test --locked --workspace; \
 	fi
+
+test-browser: setup ## drive the web console in a real browser; screenshots go to target/browser
+	$(CARGO) build --locked --bin vp
+	@$(SERVER) && export VP_NATS_SERVER && chromium=$$(./tests/browser/setup.sh) && \
+	rm -rf $(BROWSER) && mkdir -p $(BROWSER) && \
+	timeout 600 node tests/browser/console.mjs $(TARGET)/debug/vp "$$chromium" .tools/browser $(BROWSER)
 
 # What to torture with: `make torture TORTURE="--seed 7 --minutes 30 --missions 5000"`, or --cluster 3.
 TORTURE ?= --minutes 2 --missions 500

@@ -87,6 +87,11 @@ impl Active {
         Ok(Self { service, recovery, reconciler, retention, projector, sender, ledger })
     }
 
+    /// The ledger, for who only reads it.
+    pub(crate) const fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
     /// Ends when the ledger may be another bridge's.
     pub(crate) async fn lost(&self) {
         self.ledger.lost().await;

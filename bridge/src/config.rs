@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use vp_shared::lane::Lanes;
 
+use crate::console::ConsoleConfig;
 use crate::retain::LedgerRetention;
 
 /// How a bridge runs.
@@ -26,6 +27,8 @@ pub struct BridgeConfig {
     pub reconcile: ReconcileTimes,
     /// What the ledger keeps.
     pub retention: LedgerRetention,
+    /// Where the web console is served, if it is.
+    pub console: Option<ConsoleConfig>,
 }
 
 /// How the reconciler takes its time: what it acts on stays so for longer than any hand-over takes, and yet a stranded
@@ -53,7 +56,7 @@ impl Default for ReconcileTimes {
 
 impl BridgeConfig {
     /// With batches of at most 1,000 messages, a sweep each 15 s, and workers taken for dead after 20 s; the ledger
-    /// keeps everything.
+    /// keeps everything, and there is no console.
     pub fn new(ledger: impl Into<String>, lanes: Lanes) -> Self {
         Self {
             ledger: ledger.into(),
@@ -63,6 +66,7 @@ impl BridgeConfig {
             recover_after: Duration::from_secs(20),
             reconcile: ReconcileTimes::default(),
             retention: LedgerRetention::default(),
+            console: None,
         }
     }
 }
@@ -79,6 +83,7 @@ impl fmt::Debug for BridgeConfig {
             .field("recover_after", &self.recover_after)
             .field("reconcile", &self.reconcile)
             .field("retention", &self.retention)
+            .field("console", &self.console.as_ref().map(|console| console.listen))
             .finish()
     }
 }

@@ -4,10 +4,11 @@
 //! - `lock`: it is held by one process.
 //! - `entity`, `row`, `place`: its tables, and our types as rows.
 //! - `load`, `commit`, `write`: the projector's way in: missions out, one transaction back.
-//! - `ask`: the doors' questions. `outbox`: notices to be sent. `compare`: two ledgers, row by row.
+//! - `ask`: the doors' questions. `browse`: the console's. `outbox`: notices to be sent. `compare`: two ledgers, row by row.
 //! - `unfinished`: what the reconciler looks through. `retain`: old missions, found and deleted.
 
 mod ask;
+mod browse;
 mod commit;
 mod compare;
 mod entity;
@@ -29,6 +30,7 @@ mod write;
 use sea_orm::DatabaseConnection;
 
 pub(crate) use ask::Held;
+pub(crate) use browse::{SessionSeen, Told};
 pub(crate) use commit::{Changes, Committed};
 pub use compare::TableReport;
 pub(crate) use compare::compare;

@@ -6,6 +6,7 @@
 //! - `project`, `live`, `batch`: pure: what messages of the log change in the ledger.
 //! - `consume`: the log in order, one transaction a batch. `notify`: notices, sent and marked.
 //! - [`service`]: the ledger over NATS. `report`: how this bridge is, also while it stands by. `recover`: missions of dead workers, handed back.
+//! - `console`: all of it as pages, for people.
 //! - `reconcile`: missions that nothing would bring on any more, brought back or ended.
 //! - `retain`: what ended long ago and the log has forgotten, deleted by policy.
 //! - `ledger`: the database; nothing else opens it. [`rebuild`]: it once more, from the log.
@@ -16,6 +17,7 @@
 mod active;
 mod batch;
 mod config;
+mod console;
 mod consume;
 mod duty;
 mod error;
@@ -45,11 +47,13 @@ use vp_nats::reader::identity;
 use vp_nats::topology::MISSIONS;
 
 pub use config::{BridgeConfig, ReconcileTimes};
+pub use console::ConsoleConfig;
 pub use error::{BridgeError, LedgerError};
 pub use ledger::shown as shown_ledger;
 pub use retain::{LedgerPruneReport, LedgerRetention, PruneLedgerError, prune_ledger};
 pub use status::BridgeStatus;
 
+use console::{Console, Desk, Shelf};
 use duty::{Duties, Duty};
 use ledger::Location;
 use report::Reporter;
@@ -65,6 +69,7 @@ const STOP_PATIENCE: Duration = Duration::from_mins(1);
 pub struct Bridge {
     shift: Duty,
     reporter: Duty,
+    console: Option<Duty>,
     duties: Duties,
     status: StatusBoard,
 }
@@ -78,14 +83,24 @@ impl Bridge {
     pub async fn start(conn: Connection, config: BridgeConfig) -> Result<Self, BridgeError> {
         let location = Location::parse(&config.ledger)?;
         let (duties, status) = (Duties::new(), StatusBoard::new());
-        let shift = Shift::new(conn.clone(), location, config, duties.clone(), status.clone());
+        let (shelf, console) = (Shelf::new(), config.console.clone());
+        let lanes = config.lanes.clone();
+        let shift = Shift::new(conn.clone(), location, config, duties.clone(), status.clone(), shelf.clone());
         let active = shift.begin().await?;
         // Later the log may go and come back; at the start its absence is a mistake that someone must be told.
         identity(&conn, MISSIONS).await.map_err(BridgeError::Log)?;
+        let console = console.map(|config| {
+            let (conn, status) = (conn.clone(), status.clone());
+            duties.start("console", |stop| {
+                let listen = config.listen;
+                let desk = Desk::new(conn, lanes, config, shelf, status.clone(), stop.clone());
+                Console { listen, desk, status }.run(stop)
+            })
+        });
         let reporter = Reporter { conn, ledger: shift.location.to_string(), status: status.clone() };
         let shift = duties.start("standby", |stop| shift.run(active, stop));
         let reporter = duties.start("reporter", |stop| reporter.run(stop));
-        Ok(Self { shift, reporter, duties, status })
+        Ok(Self { shift, reporter, console, duties, status })
     }
 
     /// How it is doing, now and as it changes.
@@ -101,6 +116,9 @@ impl Bridge {
 
     /// Stops in order: no more questions, the batch at hand is stored, its notices are sent. At most a minute.
     pub async fn stop(self) {
+        if let Some(console) = self.console {
+            console.stop(STOP_PATIENCE).await;
+        }
         self.shift.stop(STOP_PATIENCE).await;
         self.reporter.stop(STOP_PATIENCE).await;
     }

@@ -17,9 +17,10 @@ use vp_shared::api::{
     LedgerQueueStart, LedgerStatus, ToolError, parse,
 };
 use vp_shared::error::Chain;
+use vp_shared::time::UtcTime;
 
 use crate::ledger::{Ledger, LedgerError};
-use crate::status::StatusBoard;
+use crate::status::{BridgeStatus, StatusBoard};
 
 /// The service's name.
 pub const SERVICE: &str = "vp-ledger";
@@ -116,42 +117,55 @@ impl Clerk {
         #[serde(deny_unknown_fields)]
         struct Empty {}
         let Empty {} = parse(body)?;
-        let stream = identity(&self.conn, MISSIONS)
-            .await
-            .map_err(|error| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string()))?;
-        let mut status =
-            self.status_of(stream.last_seq, stream.created_at).await.map_err(|error| unavailable(&error))?;
-        if status.cursor < stream.last_seq {
-            let lag = lag(&self.conn, status.cursor, stream.last_seq).await;
-            (status.lag_events, status.lag_seconds) =
-                lag.map_err(|error| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string()))?;
-        }
-        Ok(status)
+        let now = self.status.subscribe().borrow().clone();
+        standing(&self.conn, &self.ledger, &now).await
     }
+}
 
-    async fn status_of(
-        &self,
-        stream_last: u64,
-        created_at: vp_shared::time::UtcTime,
-    ) -> Result<LedgerStatus, LedgerError> {
-        let cursors = self.ledger.cursors().await?;
-        let cursor = cursors.iter().find(|cursor| cursor.created_at == created_at);
-        let (anomalies_total, anomalies) = self.ledger.anomalies().await?;
-        Ok(LedgerStatus {
-            cursor: cursor.map_or(0, |cursor| cursor.seq),
-            stream_last,
-            lag_events: 0,
-            lag_seconds: 0,
-            projected_at: cursor.and_then(|cursor| cursor.event_at),
-            missions: self.ledger.counts().await?,
-            waiting: self.ledger.waiting_by_lane().await?,
-            notices_pending: self.ledger.unsent_total().await?,
-            anomalies_total,
-            anomalies,
-            reconciler: self.status.subscribe().borrow().reconciler.clone(),
-            retention: self.status.subscribe().borrow().retention.clone(),
-        })
+/// How the ledger stands.
+///
+/// # Errors
+/// `broker_unavailable` when the log, `ledger_unavailable` when the ledger does not answer.
+pub(crate) async fn standing(
+    conn: &Connection,
+    ledger: &Ledger,
+    now: &BridgeStatus,
+) -> Result<LedgerStatus, ToolError> {
+    let unheard =
+        |error: ReaderError| ToolError::new(ErrorCode::BrokerUnavailable, Chain(&error).to_string());
+    let stream = identity(conn, MISSIONS).await.map_err(unheard)?;
+    let standing = standing_at(ledger, now, stream.last_seq, stream.created_at).await;
+    let mut status = standing.map_err(|error| unavailable(&error))?;
+    if status.cursor < stream.last_seq {
+        let lag = lag(conn, status.cursor, stream.last_seq).await;
+        (status.lag_events, status.lag_seconds) = lag.map_err(unheard)?;
     }
+    Ok(status)
+}
+
+async fn standing_at(
+    ledger: &Ledger,
+    now: &BridgeStatus,
+    stream_last: u64,
+    created_at: UtcTime,
+) -> Result<LedgerStatus, LedgerError> {
+    let cursors = ledger.cursors().await?;
+    let cursor = cursors.iter().find(|cursor| cursor.created_at == created_at);
+    let (anomalies_total, anomalies) = ledger.anomalies().await?;
+    Ok(LedgerStatus {
+        cursor: cursor.map_or(0, |cursor| cursor.seq),
+        stream_last,
+        lag_events: 0,
+        lag_seconds: 0,
+        projected_at: cursor.and_then(|cursor| cursor.event_at),
+        missions: ledger.counts().await?,
+        waiting: ledger.waiting_by_lane().await?,
+        notices_pending: ledger.unsent_total().await?,
+        anomalies_total,
+        anomalies,
+        reconciler: now.reconciler.clone(),
+        retention: now.retention.clone(),
+    })
 }
 
 /// How many messages are behind the cursor at most, and for how many seconds the oldest of them has been there.

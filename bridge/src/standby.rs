@@ -13,6 +13,7 @@ use vp_shared::retry::RetryDelay;
 
 use crate::active::Active;
 use crate::config::BridgeConfig;
+use crate::console::Shelf;
 use crate::duty::Duties;
 use crate::error::BridgeError;
 use crate::ledger::{Ledger, LedgerError, Location};
@@ -32,6 +33,8 @@ pub(crate) struct Shift {
     config: BridgeConfig,
     duties: Duties,
     status: StatusBoard,
+    /// Where the console finds the ledger.
+    shelf: Shelf,
 }
 
 /// What came of trying to take the ledger.
@@ -50,8 +53,9 @@ impl Shift {
         config: BridgeConfig,
         duties: Duties,
         status: StatusBoard,
+        shelf: Shelf,
     ) -> Self {
-        Self { conn, location, config, duties, status }
+        Self { conn, location, config, duties, status, shelf }
     }
 
     /// Begins to work if no other process has the ledger, which is made when it is missing.
@@ -69,6 +73,7 @@ impl Shift {
             Err(error) => return Err(error.into()),
         };
         let active = Active::start(&self.conn, ledger, &self.config, &self.duties, &self.status).await?;
+        self.shelf.lay(active.ledger());
         self.status.shift(true);
         Ok(Taken::Working(Box::new(active)))
     }

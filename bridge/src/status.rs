@@ -1,5 +1,6 @@
 //! How a bridge is doing, for who watches it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -34,6 +35,10 @@ pub struct BridgeStatus {
     pub projector_error: Option<String>,
     /// What stops the notices now, if anything.
     pub sender_error: Option<String>,
+    /// Where the console is served, if it is.
+    pub console: Option<SocketAddr>,
+    /// What keeps it from being served now, if anything.
+    pub console_error: Option<String>,
 }
 
 /// Where the parts write how they are doing.

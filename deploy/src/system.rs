@@ -3,11 +3,12 @@
 //! Started in this order and stopped in the other: workers drain first, the bridge projects and tells what they
 //! ended with, the server goes last.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture};
-use vp_bridge::{Bridge, BridgeConfig};
+use vp_bridge::{Bridge, BridgeConfig, ConsoleConfig};
 use vp_dispatcher::http::HttpDoor;
 use vp_dispatcher::provider::Provider;
 use vp_nats::connect::{ConnectConfig, Connection};
@@ -20,6 +21,9 @@ use vp_worker::{KeeperCommand, Worker, WorkerConfig, WorkerError};
 use crate::config::{Address, Settings};
 use crate::exit::{Exit, Failed};
 use crate::{lane_files, link, patience};
+
+/// How long `vp up` waits to say where the console is.
+const CONSOLE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A running system.
 pub struct System {
@@ -102,6 +106,13 @@ impl System {
     /// The door over HTTP, where one is configured.
     pub fn door(&self) -> Option<&HttpDoor> {
         self.door.as_ref()
+    }
+
+    /// Where the console is served; `None` when it is not, or not yet.
+    pub async fn console(&self) -> Option<SocketAddr> {
+        let mut status = self.bridge.as_ref()?.status();
+        let settled = status.wait_for(|status| status.console.is_some() || status.console_error.is_some());
+        tokio::time::timeout(CONSOLE_PATIENCE, settled).await.ok()?.ok()?.console
     }
 
     /// Ends when an essential part has died, with the reason.
@@ -191,10 +202,18 @@ pub async fn ensure_topology(conn: &Connection, settings: &Settings) -> Result<(
 pub async fn start_bridge(conn: Connection, settings: &Settings) -> Result<Bridge, Failed> {
     let mut config = BridgeConfig::new(settings.ledger(), settings.lanes.clone());
     config.retention.keep_for = settings.ledger_keeps();
+    config.console = console(settings)?;
     Bridge::start(conn, config).await.map_err(|error| {
         let exit = if error.may_pass() { Exit::Unavailable } else { Exit::Failure };
         Failed::from_error(exit, &error)
     })
+}
+
+/// Where the console is served, and to whom.
+fn console(settings: &Settings) -> Result<Option<ConsoleConfig>, Failed> {
+    let Some(listen) = settings.http.console.map(|address| address.0) else { return Ok(None) };
+    let guard = settings.guard(listen).map_err(|why| Failed::new(Exit::Config, why))?;
+    Ok(Some(ConsoleConfig { listen, guard, host: link::host() }))
 }
 
 /// Starts the dispatcher's micro service.

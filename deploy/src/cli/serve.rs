@@ -37,6 +37,11 @@ pub async fn up(context: &Context, _: Up) -> Result<Exit, Failed> {
          --constraint repo=$PWD 'Report on this repository' --wait"
     ));
     output::say(format!("then: vp notices --data-dir {data_dir} --session me"));
+    if settings.http.console.is_some()
+        && let Some(address) = system.console().await
+    {
+        output::say(format!("the console: http://{address}"));
+    }
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         failed = system.failed() => Some(failed),

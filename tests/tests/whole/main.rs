@@ -4,6 +4,7 @@
 
 mod bridge;
 mod cluster;
+mod console;
 mod endings;
 mod journey;
 mod network;

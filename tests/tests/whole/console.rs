@@ -1,0 +1,101 @@
+//! The console's two acts, over plain HTTP, through the dispatcher's service, to the log.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use vp_bridge::{Bridge, BridgeConfig, ConsoleConfig};
+use vp_shared::door::{DoorKeys, Guard};
+use vp_shared::ids::MissionId;
+use vp_shared::mission::{EventKind, Status};
+use vp_tests::lanes::{CODER, shell_lane};
+use vp_tests::until::{PATIENCE, until_true};
+use vp_tests::world::{HOST, SESSION, World};
+
+/// Runs until it is stopped when it is told to, else delivers.
+const LANE: &str =
+    "case $(cat) in *forever*) while :; do sleep 0.05; done;; esac; echo '# Result' > result.md";
+
+async fn ask(address: SocketAddr, request: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let text = format!(
+        "{request} HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\nConnection: close\r\n{form}\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let rest = &text[text.find(from).unwrap_or_else(|| panic!("no {from} in {text}")) + from.len()..];
+    &rest[..rest.find(to).unwrap()]
+}
+
+/// Asks the page that asks, and sends the form that it has.
+async fn act(address: SocketAddr, act: &str, mission_id: &MissionId, more: &str) -> (String, String) {
+    let path = format!("/missions/{mission_id}/{act}");
+    let page = ask(address, &format!("GET {path}"), "").await;
+    let nonce = between(&page, "name=\"nonce\" value=\"", "\"");
+    let token = between(&page, "name=\"token\" value=\"", "\"");
+    let form = format!("nonce={nonce}&token={token}{more}");
+    (ask(address, &format!("POST {path}"), &form).await, form)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mission_is_cancelled_and_dispatched_again_in_the_console() {
+    let world = World::builder().lane(CODER, shell_lane(LANE)).workers(1).without_bridge().start().await;
+    let service = vp_dispatcher::service::serve(world.dispatcher().clone()).await.unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let guard = Guard::new(listen, DoorKeys::default(), None).unwrap();
+    let mut config = BridgeConfig::new(world.ledger(), world.lanes().clone());
+    config.console = Some(ConsoleConfig { listen, guard, host: HOST.into() });
+    let bridge = Bridge::start(world.server.connect().await, config).await.unwrap();
+    let mut status = bridge.status();
+    let served = timeout(PATIENCE, status.wait_for(|status| status.console.is_some())).await;
+    let address = served.unwrap().unwrap().console.unwrap();
+    let shows =
+        async |path: String, what: &str| ask(address, &format!("GET {path}"), "").await.contains(what);
+
+    let endless = world.dispatch(CODER, json!({"objective": "go on forever"})).await;
+    world.until_status(&endless, Status::Running).await;
+    until_true("the page shows it running", async || {
+        shows(format!("/missions/{endless}"), "chip running").await
+    })
+    .await;
+    let (answer, _) = act(address, "cancel", &endless, "&reason=no+longer+%3Cneeded%3E").await;
+    assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("said=cancel_requested"), "{answer}");
+    let log = world.until_status(&endless, Status::Cancelled).await;
+    let asked = log.mission.cancel.unwrap();
+    assert_eq!((asked.by.as_str(), asked.reason.as_str()), ("console", "no longer <needed>"));
+    until_true("the session's feed tells why", async || {
+        shows(format!("/feed?session={SESSION}"), "no longer &#60;needed&#62;").await
+    })
+    .await;
+
+    let first = world.dispatch(CODER, json!({"objective": "write it", "constraints": {"a": 1}})).await;
+    world.until_status(&first, Status::Completed).await;
+    until_true("the page shows its end", async || {
+        shows(format!("/missions/{first}"), "chip completed").await
+    })
+    .await;
+    let (answer, form) = act(address, "again", &first, "").await;
+    let second = MissionId::new(between(&answer, "location: /missions/", "?said=dispatched")).unwrap();
+    assert_ne!(first, second);
+    world.until_status(&second, Status::Completed).await;
+    let (one, other) = (world.log(&first).await, world.log(&second).await);
+    assert_eq!(one.mission.spec.objective, other.mission.spec.objective);
+    assert_eq!(one.mission.spec.constraints, other.mission.spec.constraints);
+    assert_eq!(one.mission.source.session_id, other.mission.source.session_id);
+    let twice = ask(address, &format!("POST /missions/{first}/again"), &form).await;
+    assert!(twice.contains(second.as_str()), "a form that is sent twice does it once: {twice}");
+    let ended = world.kinds(&second).await;
+    assert_eq!(ended.iter().filter(|kind| **kind == EventKind::Completed).count(), 1);
+    bridge.stop().await;
+    service.stop().await;
+}
