@@ -24,10 +24,25 @@ fn tool(tool: ToolName) -> Tool {
 }
 
 /// Without the name of the dialect: it is MCP's own, and validators stumble over one that they have not loaded.
-fn object(schema: Value) -> JsonObject {
+fn object(mut schema: Value) -> JsonObject {
+    forget_sizes(&mut schema);
     let Value::Object(mut schema) = schema else { return JsonObject::new() };
     schema.remove("$schema");
     schema
+}
+
+/// Takes out the formats that only Rust knows, such as `uint64`: hosts warn of each. The bounds say the same.
+fn forget_sizes(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
+                fields.remove("format");
+            }
+            fields.values_mut().for_each(forget_sizes);
+        }
+        Value::Array(all) => all.iter_mut().for_each(forget_sizes),
+        _ => {}
+    }
 }
 
 const fn title(tool: ToolName) -> &'static str {
@@ -64,6 +79,8 @@ mod tests {
             for schema in [tool.input_schema.as_ref(), output.as_ref()] {
                 assert_eq!(schema["type"], "object", "{}", tool.name);
                 assert!(!schema.contains_key("$schema"), "{}", tool.name);
+                let text = Value::Object(schema.clone()).to_string();
+                assert!(!text.contains("\"uint"), "{}: {text}", tool.name);
                 // Hosts' own types want an object for each field, though `true` is a schema.
                 for (name, field) in schema["properties"].as_object().unwrap() {
                     assert!(field.is_object(), "{}: {name}: {field}", tool.name);
