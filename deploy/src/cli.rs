@@ -4,6 +4,7 @@ mod doctor;
 mod events;
 mod lanes;
 mod ledger;
+mod mcp;
 mod notices;
 mod output;
 mod prune;
@@ -91,7 +92,7 @@ enum Command {
     Worker(serve::WorkerArgs),
     /// Run the bridge: log to ledger, ledger to notices
     Bridge,
-    /// Run the dispatcher's micro service
+    /// Run the dispatcher: the tools over NATS and HTTP
     Dispatcher,
     /// Delegate a mission
     Dispatch(tools::Dispatch),
@@ -107,6 +108,8 @@ enum Command {
     Artifacts(tools::Artifacts),
     /// Show what a session is told, and mark it shown
     Notices(notices::Notices),
+    /// Serve the tools to an MCP host on standard input and output
+    Mcp(mcp::Mcp),
     /// Show the log of missions
     Events(events::Events),
     /// Explain whether words delegate to a lane, ask about one, or neither
@@ -192,8 +195,10 @@ fn configured(command: Command, global: &Global) -> Result<Exit, Failed> {
         .worker_threads(command.threads())
         .build()
         .map_err(|error| Failed::new(Exit::Failure, format!("could not start the runtime: {error}")))?;
+    // A read of standard input cannot be given up, and a host that stops us may leave it open.
+    let patience = if matches!(command, Command::Mcp(_)) { 0 } else { 5 };
     let ended = runtime.block_on(run(command, context));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(patience));
     ended
 }
 
@@ -232,6 +237,7 @@ async fn run(command: Command, context: Context) -> Result<Exit, Failed> {
         Command::Cancel(args) => tools::cancel(&context, args).await,
         Command::Artifacts(args) => tools::artifacts(&context, args).await,
         Command::Notices(args) => notices::run(&context, args).await,
+        Command::Mcp(args) => mcp::run(&context, args).await,
         Command::Events(args) => events::run(&context, args).await,
         Command::Route(args) => route::run(&context, args),
         Command::Lanes(args) => lanes::run(&context, args).await,

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture};
 use vp_bridge::{Bridge, BridgeConfig, ConsoleConfig};
+use vp_dispatcher::http::HttpDoor;
+use vp_dispatcher::provider::Provider;
 use vp_nats::connect::{ConnectConfig, Connection};
 use vp_nats::server::{ManagedServer, ServerConfig, Stopped};
 use vp_nats::service::Service;
@@ -16,7 +18,7 @@ use vp_nats::topology::{self, TopologyError};
 use vp_shared::ids::{VpId, WorkerId};
 use vp_worker::{KeeperCommand, Worker, WorkerConfig, WorkerError};
 
-use crate::config::Settings;
+use crate::config::{Address, Settings};
 use crate::exit::{Exit, Failed};
 use crate::{lane_files, link, patience};
 
@@ -29,6 +31,7 @@ pub struct System {
     target: ConnectConfig,
     bridge: Option<Bridge>,
     service: Option<Service>,
+    door: Option<HttpDoor>,
     workers: Vec<Worker>,
 }
 
@@ -59,7 +62,7 @@ impl System {
                 (Some(server), target)
             }
         };
-        Ok(Self { server, target, bridge: None, service: None, workers: Vec::new() })
+        Ok(Self { server, target, bridge: None, service: None, door: None, workers: Vec::new() })
     }
 
     async fn start_services(&mut self, settings: &Settings) -> Result<(), Failed> {
@@ -77,6 +80,7 @@ impl System {
         self.bridge = Some(bridge.await?);
         let service = patience::start("the dispatcher", wait, async || start_service(&conn, settings).await);
         self.service = Some(service.await?);
+        self.door = open_door(&conn, settings).await?;
         for vp_id in settings.served_lanes() {
             let worker_id = settings.worker_id_of(&link::host(), vp_id.as_str().trim_start_matches("vp."));
             let worker = patience::start("the worker", wait, async || {
@@ -106,6 +110,11 @@ impl System {
         tokio::time::timeout(CONSOLE_PATIENCE, settled).await.ok()?.ok()?.console
     }
 
+    /// The door over HTTP, where one is configured.
+    pub fn door(&self) -> Option<&HttpDoor> {
+        self.door.as_ref()
+    }
+
     /// Ends when an essential part has died, with the reason.
     pub async fn failed(&self) -> Failed {
         let mut parts: Vec<BoxFuture<'_, Failed>> = Vec::new();
@@ -133,6 +142,9 @@ impl System {
     /// Stops everything in order: running attempts get `drain` to end, the rest is handed back.
     pub async fn stop(mut self, drain: Duration) {
         drain_all(std::mem::take(&mut self.workers), drain).await;
+        if let Some(door) = self.door.take() {
+            door.stop().await;
+        }
         if let Some(service) = self.service.take() {
             service.stop().await;
         }
@@ -209,6 +221,17 @@ pub async fn start_service(conn: &Connection, settings: &Settings) -> Result<Ser
     vp_dispatcher::service::serve(link::dispatcher(settings, conn))
         .await
         .map_err(|error| Failed::from_error(Exit::Unavailable, &error))
+}
+
+/// Opens the dispatcher's door over HTTP; `None` where none is configured.
+pub async fn open_door(conn: &Connection, settings: &Settings) -> Result<Option<HttpDoor>, Failed> {
+    let Some(Address(address)) = settings.http.dispatcher else { return Ok(None) };
+    let guard = settings.guard(address).map_err(|why| Failed::new(Exit::Config, why))?;
+    let tools = Provider::from(link::dispatcher(settings, conn));
+    HttpDoor::open(address, guard, tools).await.map(Some).map_err(|error| {
+        Failed::new(Exit::Failure, format!("could not serve over HTTP at {address}: {error}"))
+            .hint("choose another address with `http.dispatcher`, or \"\" for none")
+    })
 }
 
 /// Starts a worker that serves these lanes.

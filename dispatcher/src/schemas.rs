@@ -33,6 +33,40 @@ pub fn output_schema(tool: ToolName) -> Value {
     }
 }
 
+/// The schema of a tool's every answer, success or failure: an object whose `ok` says which of the two it is.
+pub fn answer_schema(tool: ToolName) -> Value {
+    either(output_schema(tool))
+}
+
+/// Lets a failure be an answer too. The fields stay where hosts look for them, at the root.
+fn either(mut schema: Value) -> Value {
+    let mut error = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator()
+        .into_root_schema_for::<ToolError>()
+        .to_value();
+    let defs = error["$defs"].take();
+    if let Some(error) = error.as_object_mut() {
+        error.remove("$defs");
+        error.remove("$schema");
+    }
+    if let (Value::Object(defs), Some(root)) = (defs, schema.as_object_mut()) {
+        let known = root.entry("$defs").or_insert_with(|| json!({}));
+        if let Some(known) = known.as_object_mut() {
+            known.extend(defs);
+        }
+    }
+    let success = schema["required"].take();
+    schema["properties"]["ok"] = json!({"type": "boolean", "description": "True when all went well."});
+    schema["properties"]["error"] = error;
+    schema["required"] = json!(["ok"]);
+    schema["anyOf"] = json!([
+        {"properties": {"ok": {"const": true}}, "required": success},
+        {"properties": {"ok": {"const": false}}, "required": ["ok", "error"]},
+    ]);
+    schema
+}
+
 /// The schemas of the routing policy's question and answer.
 pub fn route_schemas() -> (Value, Value) {
     (input::<RouteWords>(), output::<Route>())

@@ -1,5 +1,6 @@
 //! The six tools, one file each: input, steps, output. All are methods of [`crate::Dispatcher`].
 
+mod artifact;
 mod artifacts;
 mod cancel;
 mod dispatch;
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 use vp_nats::retry::Delays;
 use vp_shared::retry::RetryDelay;
+
+pub use artifact::{ArtifactContent, MAX_ARTIFACT_BYTES, as_text, parse_uri};
+pub(crate) use artifacts::uri as artifact_uri;
 
 /// For how long a tool tries to write to a mission that others write to.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);

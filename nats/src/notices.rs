@@ -1,5 +1,6 @@
 //! The NOTICES stream: written by the bridge's sender, read by sessions with a durable consumer each.
 
+mod follow;
 mod unread;
 
 use std::collections::HashSet;
@@ -16,7 +17,7 @@ use vp_shared::ids::{NoticeId, SessionId};
 use vp_shared::notice::Notice;
 use vp_shared::time::UtcTime;
 
-use crate::ack::Place;
+use crate::ack::{NAK, Place};
 use crate::api;
 use crate::connect::Connection;
 use crate::delivery::confirmed_ack;
@@ -25,6 +26,7 @@ use crate::reader::{Reader, Record, Start, identity};
 use crate::subject;
 use crate::topology::{NOTICES, ensure_session};
 
+pub use follow::{NoticeFollower, ack_up_to};
 pub use unread::unread;
 
 /// Why notices could not be sent or read.
@@ -325,5 +327,14 @@ impl NoticeDelivery {
     pub async fn ack(self) -> Result<(), NoticeError> {
         let acked = confirmed_ack(&self.conn, &self.lease).await;
         acked.map_err(|error| NoticeError { what: "confirm that a notice was shown", why: error.to_string() })
+    }
+
+    /// It was not shown: it comes again at once, to whoever reads next.
+    ///
+    /// # Errors
+    /// [`NoticeError`] when the client could not send that; it comes again all the same, later.
+    pub async fn hand_back(self) -> Result<(), NoticeError> {
+        let sent = self.conn.client().publish(self.lease, NAK.into()).await;
+        sent.map_err(|error| NoticeError { what: "hand back a notice", why: error.to_string() })
     }
 }

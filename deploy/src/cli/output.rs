@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
+use vp_dispatcher::words::{self, failure, string};
 use vp_shared::api::ToolName;
 
 use super::Format;
@@ -67,46 +68,18 @@ pub fn answer(answer: &Value, format: Format, tool: ToolName) -> Result<(), Fail
     if format != Format::Table {
         return json(answer, format);
     }
-    let text = |pointer: &str| match answer.pointer(pointer) {
-        Some(Value::String(text)) => text.clone(),
-        None | Some(Value::Null) => String::new(),
-        Some(other) => other.to_string(),
-    };
     match tool {
         ToolName::Dispatch => {
-            let again = if answer["duplicate"] == true { " (it existed before)" } else { "" };
-            line(format!("{}  {}  {}{again}", text("/mission_id"), text("/vp_id"), text("/status")))?;
-            for warning in answer["warnings"].as_array().into_iter().flatten() {
-                say(format!("warning: {}", warning.as_str().unwrap_or_default()));
+            line(words::text(tool, answer))?;
+            for warning in words::warnings(answer) {
+                say(format!("warning: {warning}"));
             }
             Ok(())
         }
         ToolName::Get => mission_page(answer),
         ToolName::List => mission_list(answer),
-        ToolName::Wait => {
-            let timed_out = if answer["timed_out"] == true { " (the time was over first)" } else { "" };
-            line(format!("{}  {}{timed_out}", text("/mission/mission_id"), text("/mission/status")))?;
-            detail("summary", &text("/mission/summary"))?;
-            detail("failure", &failure(&answer["mission"]["failure"]))?;
-            detail("progress", &text("/progress"))
-        }
-        ToolName::Cancel => line(format!("{}  {}", text("/mission/mission_id"), text("/status"))),
+        ToolName::Wait | ToolName::Cancel => line(words::text(tool, answer)),
         ToolName::ReadArtifacts => artifacts(answer),
-    }
-}
-
-fn string(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
-}
-
-fn failure(value: &Value) -> String {
-    match value {
-        Value::Object(map) => format!("{}: {}", string(&map["class"]), string(&map["message"])),
-        _ => String::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What serves: the whole system, or one part of it.
 
 use clap::Args;
+use vp_dispatcher::http::HttpDoor;
 use vp_shared::ids::{VpId, WorkerId};
 
 use super::{Context, output};
@@ -30,6 +31,7 @@ pub async fn up(context: &Context, _: Up) -> Result<Exit, Failed> {
     let system = System::start(settings).await?;
     let data_dir = settings.data_dir.display();
     output::say(format!("vp is up at {} (data dir {data_dir})", system.url()));
+    say_door(system.door());
     output::say(format!(
         "try: vp dispatch --data-dir {data_dir} --session me --lane vp.general.primary \
          --constraint repo=$PWD 'Report on this repository' --wait"
@@ -131,12 +133,30 @@ pub async fn dispatcher(context: &Context) -> Result<Exit, Failed> {
     let stop = shutdown::token();
     let settings = &context.settings;
     link::target(settings, "vp-dispatcher")?;
-    let service = patience::start("the dispatcher", settings.nats.start_wait(), async || {
-        system::start_service(&link::connect(settings, "vp-dispatcher").await?, settings).await
+    let (service, door) = patience::start("the dispatcher", settings.nats.start_wait(), async || {
+        let conn = link::connect(settings, "vp-dispatcher").await?;
+        Ok((system::start_service(&conn, settings).await?, system::open_door(&conn, settings).await?))
     })
     .await?;
+    say_door(door.as_ref());
     output::say("the dispatcher serves vp.tool.*");
     stop.cancelled().await;
+    if let Some(door) = door {
+        door.stop().await;
+    }
     service.stop().await;
     Ok(Exit::Ok)
+}
+
+/// Says where the tools are served over HTTP, or that another process is in the way.
+fn say_door(door: Option<&HttpDoor>) {
+    let Some(door) = door else { return };
+    match door.address().borrow().as_ref() {
+        Some(address) => {
+            output::say(format!("the tools over HTTP: http://{address}/api/v1, MCP: http://{address}/mcp"));
+        }
+        None => output::say(
+            "another process serves at `http.dispatcher`; the tools over HTTP wait until it is gone",
+        ),
+    }
 }

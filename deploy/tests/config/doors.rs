@@ -21,7 +21,7 @@ fn a_door_that_others_can_reach_is_refused_without_a_token() {
     ] {
         let problem = World::new().given(text).problem();
         assert!(problem.starts_with(&format!("`{key}` in ")) && problem.contains("http.token"), "{problem}");
-        World::new().given(&format!("{text}\ntoken = \"{TOKEN}\"")).load();
+        World::new().given(format!("{text}\ntoken = \"{TOKEN}\"")).load();
     }
 }
 
@@ -38,7 +38,7 @@ fn a_wrong_token_host_or_address_is_refused_without_showing_a_token() {
         ("dispatcher = \"7410\"", "http.dispatcher", "want an address and a port"),
         ("dispatcher = \"localhost:7410\"", "http.dispatcher", "want an address and a port"),
     ] {
-        let problem = World::new().given(&format!("[http]\n{text}")).problem();
+        let problem = World::new().given(format!("[http]\n{text}")).problem();
         assert!(problem.starts_with(&format!("`{key}` in ")) && problem.contains(what), "{problem}");
         assert!(!problem.contains("hunter2"), "{problem}");
     }

@@ -45,6 +45,10 @@ fn every_key_can_be_set_by_its_variable_and_says_so() {
             "log.format" => "json",
             "worker.lanes" => "vp.coder.primary, vp.general.primary",
             "worker.worker_id" => "me",
+            "http.dispatcher" | "http.console" => "127.0.0.1:0",
+            "http.credentials" => "simone:0123456789abcdef",
+            "http.allowed_hosts" => "vp.example.org",
+            "http.token" => "0123456789abcdef",
             _ if value.is_empty() => "/x/y",
             _ => &value,
         };

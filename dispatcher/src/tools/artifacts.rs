@@ -53,7 +53,11 @@ impl Dispatcher {
         })
     }
 
-    fn on_this_host(&self, mission_id: &MissionId, result_ref: &str) -> Result<PathBuf, ToolError> {
+    pub(super) fn on_this_host(
+        &self,
+        mission_id: &MissionId,
+        result_ref: &str,
+    ) -> Result<PathBuf, ToolError> {
         let parsed = ResultRef::parse(result_ref).ok_or_else(|| {
             unavailable(
                 mission_id,
@@ -74,7 +78,7 @@ impl Dispatcher {
 }
 
 /// The result of a mission that has ended and left a workspace.
-fn ended(mission: &MissionView) -> Result<(&MissionResult, &str), ToolError> {
+pub(super) fn ended(mission: &MissionView) -> Result<(&MissionResult, &str), ToolError> {
     let id = &mission.mission_id;
     let Some(result) = mission.result.as_ref().filter(|_| mission.status.is_terminal()) else {
         let message = format!("mission {id} has not ended: it is {}", mission.status);
@@ -87,7 +91,11 @@ fn ended(mission: &MissionView) -> Result<(&MissionResult, &str), ToolError> {
     Ok((result, result_ref))
 }
 
-fn unavailable(mission_id: &MissionId, message: impl Into<String>, hint: impl Into<String>) -> ToolError {
+pub(super) fn unavailable(
+    mission_id: &MissionId,
+    message: impl Into<String>,
+    hint: impl Into<String>,
+) -> ToolError {
     ToolError::new(ErrorCode::ArtifactUnavailable, message).hint(hint).about(mission_id)
 }
 
@@ -206,7 +214,8 @@ fn known_by_reading(path: &str, category: Category, content: Option<&Content>) -
     }
 }
 
-fn uri(mission_id: &MissionId, path: &str) -> String {
+/// `vp://missions/<id>/artifacts/<path>`, with nothing in it that needs quoting.
+pub(crate) fn uri(mission_id: &MissionId, path: &str) -> String {
     use std::fmt::Write as _;
     let mut uri = format!("vp://missions/{mission_id}/artifacts/");
     for byte in path.bytes() {

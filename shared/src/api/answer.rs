@@ -80,6 +80,20 @@ impl ErrorCode {
         }
     }
 
+    /// The status of an HTTP answer with this code.
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::ValidationError => 400,
+            Self::Forbidden => 403,
+            Self::NotFound | Self::UnknownLane | Self::ArtifactUnavailable => 404,
+            Self::IdempotencyConflict | Self::AlreadyTerminal => 409,
+            Self::GuardrailViolation | Self::UnsupportedSchedule => 422,
+            Self::LaneBacklogged => 429,
+            Self::Internal => 500,
+            Self::LaneUnavailable | Self::BrokerUnavailable | Self::LedgerUnavailable => 503,
+        }
+    }
+
     /// True when the same call may succeed later.
     pub const fn retryable(self) -> bool {
         matches!(self, Self::LaneBacklogged | Self::BrokerUnavailable | Self::LedgerUnavailable)

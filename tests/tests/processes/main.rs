@@ -3,9 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod claude;
 mod crash;
 mod doctor;
+mod doors;
+mod http;
 mod ledger;
+mod mcp;
 mod poison;
 mod readme;
 mod rolling;
