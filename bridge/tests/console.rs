@@ -56,20 +56,17 @@ impl Console {
 
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answered {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        let mut lines = vec![format!("{method} {path} HTTP/1.1"), "Connection: close".to_owned()];
         if !headers.iter().any(|(name, _)| *name == "Host") {
-            request += &format!("Host: {}\r\n", self.address);
+            lines.push(format!("Host: {}", self.address));
         }
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
+        lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
         if method == "POST" {
-            request += &format!(
-                "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
-                body.len()
-            );
+            lines.push("Content-Type: application/x-www-form-urlencoded".to_owned());
+            lines.push(format!("Content-Length: {}", body.len()));
         }
-        stream.write_all(format!("{request}\r\n{body}").as_bytes()).await.unwrap();
+        let request = lines.join("\r\n");
+        stream.write_all(format!("{request}\r\n\r\n{body}").as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.unwrap().unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -96,13 +93,13 @@ fn ended(world: &World, script: &mut Script, files: &[(&str, Category, &[u8])]) 
         let file = root.join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, content).unwrap();
-        let sha256 = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits: Vec<_> = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
         Artifact {
             path: (*path).into(),
             category: *category,
             bytes: content.len() as u64,
             media_type: "text/plain".into(),
-            sha256,
+            sha256: digits.concat(),
             stored: false,
         }
     });
@@ -234,7 +231,8 @@ async fn nothing_that_a_mission_says_becomes_markup() {
     let console = Console::start(&world, DoorKeys::default()).await;
     world.settled().await;
     let (one, other) = (&script.mission_id, &cancelled.mission_id);
-    let quoted: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let quoted: Vec<_> = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let quoted = quoted.concat();
     for path in [
         "/feed?session=simone-1".to_owned(),
         format!("/missions?q={}", "%3Cscript%3E"),

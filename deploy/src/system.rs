@@ -103,16 +103,16 @@ impl System {
         &self.target.url
     }
 
-    /// The door over HTTP, where one is configured.
-    pub fn door(&self) -> Option<&HttpDoor> {
-        self.door.as_ref()
-    }
-
     /// Where the console is served; `None` when it is not, or not yet.
     pub async fn console(&self) -> Option<SocketAddr> {
         let mut status = self.bridge.as_ref()?.status();
         let settled = status.wait_for(|status| status.console.is_some() || status.console_error.is_some());
         tokio::time::timeout(CONSOLE_PATIENCE, settled).await.ok()?.ok()?.console
+    }
+
+    /// The door over HTTP, where one is configured.
+    pub fn door(&self) -> Option<&HttpDoor> {
+        self.door.as_ref()
     }
 
     /// Ends when an essential part has died, with the reason.
