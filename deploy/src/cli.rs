@@ -1,7 +1,10 @@
 //! The command line: what can be said, and who carries it out.
 
+mod attach;
+mod deliver;
 mod doctor;
 mod events;
+mod hook;
 mod lanes;
 mod ledger;
 mod notices;
@@ -16,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub(crate) use hook::hex;
 pub(crate) use ledger::ask_status;
 pub(crate) use output::{json, line, say, table};
 
@@ -107,6 +111,12 @@ enum Command {
     Artifacts(tools::Artifacts),
     /// Show what a session is told, and mark it shown
     Notices(notices::Notices),
+    /// Deliver notices to the configured targets; see and re-send dead letters
+    Deliver(deliver::DeliverArgs),
+    /// Run an agent over stream-json and hand it its notices between its turns
+    Attach(attach::Attach),
+    /// Answer a hook of Claude Code or the Agent SDK: hold explicit delegation to its word
+    Hook(hook::HookArgs),
     /// Show the log of missions
     Events(events::Events),
     /// Explain whether words delegate to a lane, ask about one, or neither
@@ -163,6 +173,13 @@ pub fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "vp", &mut std::io::stdout());
             Ok(Exit::Ok)
         }
+        // Before the configuration: in a worker's own session there may be none, and nobody is held to anything.
+        Command::Hook(args) if args.is_workers_own() => return hook::stand_aside(),
+        // A host takes any other code for a hook that does not matter.
+        Command::Hook(args) if args.answers() => match configured(Command::Hook(args), &cli.global) {
+            Err(failed) => Err(Failed { exit: Exit::Usage, ..failed }),
+            answered => answered,
+        },
         command => configured(command, &cli.global),
     };
     match ended {
@@ -201,6 +218,7 @@ impl Command {
     /// True for what runs until it is told to stop.
     fn serves(&self) -> bool {
         matches!(self, Self::Up(_) | Self::Worker(_) | Self::Bridge | Self::Dispatcher)
+            || matches!(self, Self::Deliver(args) if args.serves())
     }
 
     /// A client needs one thread; what serves uses what there is, within reason.
@@ -232,6 +250,9 @@ async fn run(command: Command, context: Context) -> Result<Exit, Failed> {
         Command::Cancel(args) => tools::cancel(&context, args).await,
         Command::Artifacts(args) => tools::artifacts(&context, args).await,
         Command::Notices(args) => notices::run(&context, args).await,
+        Command::Deliver(args) => deliver::run(&context, args).await,
+        Command::Attach(args) => attach::run(&context, args).await,
+        Command::Hook(args) => hook::run(&context, args).await,
         Command::Events(args) => events::run(&context, args).await,
         Command::Route(args) => route::run(&context, args),
         Command::Lanes(args) => lanes::run(&context, args).await,

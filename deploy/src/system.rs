@@ -16,6 +16,7 @@ use vp_shared::ids::{VpId, WorkerId};
 use vp_worker::{KeeperCommand, Worker, WorkerConfig, WorkerError};
 
 use crate::config::Settings;
+use crate::deliver::Deliverers;
 use crate::exit::{Exit, Failed};
 use crate::{lane_files, link, patience};
 
@@ -26,6 +27,7 @@ pub struct System {
     bridge: Option<Bridge>,
     service: Option<Service>,
     workers: Vec<Worker>,
+    deliverers: Option<Deliverers>,
 }
 
 impl System {
@@ -55,7 +57,7 @@ impl System {
                 (Some(server), target)
             }
         };
-        Ok(Self { server, target, bridge: None, service: None, workers: Vec::new() })
+        Ok(Self { server, target, bridge: None, service: None, workers: Vec::new(), deliverers: None })
     }
 
     async fn start_services(&mut self, settings: &Settings) -> Result<(), Failed> {
@@ -81,6 +83,9 @@ impl System {
             });
             let worker = worker.await?;
             self.workers.push(worker);
+        }
+        if !settings.deliver.is_empty() {
+            self.deliverers = Some(Deliverers::start(&self.connect("vp-deliver").await?, settings));
         }
         Ok(())
     }
@@ -127,6 +132,9 @@ impl System {
         }
         if let Some(bridge) = self.bridge.take() {
             bridge.stop().await;
+        }
+        if let Some(deliverers) = self.deliverers.take() {
+            deliverers.stop().await;
         }
         if let Some(server) = self.server.take() {
             match server.stop().await {
