@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod crash;
+mod deliver;
 mod doctor;
+mod hook;
 mod ledger;
 mod poison;
 mod readme;
