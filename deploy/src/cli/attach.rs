@@ -145,7 +145,7 @@ impl Attached<'_> {
             let looks = self.agent.is_some() && (self.turns == 0 || !self.played.is_empty());
             tokio::select! {
                 line = self.said.next_line() => match line {
-                    Ok(Some(line)) => self.heard(&line).await?,
+                    Ok(Some(line)) => self.heard(&line)?,
                     // It has ended: what was not played back stays for the next one.
                     Ok(None) => return self.settle().await,
                     Err(error) => return Err(Failed::new(Exit::Failure, format!("could not read from the agent: {error}"))),
@@ -161,7 +161,7 @@ impl Attached<'_> {
     }
 
     /// A line of the agent's, passed on; it may play back a message or end a turn.
-    async fn heard(&mut self, line: &str) -> Result<(), Failed> {
+    fn heard(&mut self, line: &str) -> Result<(), Failed> {
         output::line(line)?;
         match wire::read(line) {
             wire::Heard::Played(words) => {

@@ -130,8 +130,10 @@ impl Hook<'_> {
 
     async fn prompt(&self, words: &str) -> Result<Answer, String> {
         let digest = hex(&Sha256::digest(words.as_bytes()));
-        if store::were_announced(self.settings, &digest)? {
-            return self.act(&Event::Notices, None).await;
+        match store::were_announced(self.settings, &digest) {
+            Ok(true) => return self.act(&Event::Notices, None).await,
+            Ok(false) => {}
+            Err(why) => tracing::warn!(why, "words that may be notices are read as the user's"),
         }
         let read = route(words, &self.settings.lanes);
         let troubles = match read.decision {
@@ -156,7 +158,7 @@ impl Hook<'_> {
             // Changes nothing: many may ask at once.
             step(&self.store.read()?, event, strict)
         } else {
-            let lock = self.store.lock(self.deadline).await?;
+            let lock = self.store.lock(self.deadline - RESERVE).await?;
             let state = match (self.store.read(), event) {
                 // What cannot be read is not carried over by new words.
                 (Err(why), Event::Prompt { .. } | Event::Started { fresh: true }) => {
@@ -181,7 +183,7 @@ impl Hook<'_> {
 
     async fn record(&self, done: &Step, digest: Option<&str>) -> Result<(), String> {
         let rows: Vec<_> = done.noted.iter().map(|noted| audit::row(self.input, noted, digest)).collect();
-        audit::append(self.settings, &rows, self.deadline).await
+        audit::append(self.settings, &rows, self.deadline - RESERVE).await
     }
 
     /// What is answered when nothing could be decided: in strict mode no, in words; and it is recorded if that is possible.

@@ -123,7 +123,7 @@ fn read(path: &Path) -> io::Result<Vec<DeadLetter>> {
         match serde_json::from_str(&line?) {
             Ok(letter) => letters.push(letter),
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "stepped over a broken dead letter")
+                tracing::error!(path = %path.display(), %error, "stepped over a broken dead letter");
             }
         }
     }

@@ -144,7 +144,7 @@ impl Line {
                         return Some(());
                     }
                     Err(error) => {
-                        tracing::error!(%session_id, %notice_id, error, "cannot keep a dead letter")
+                        tracing::error!(%session_id, %notice_id, error, "cannot keep a dead letter");
                     }
                 }
             }

@@ -95,7 +95,7 @@ async fn serve(conn: &Connection, target: &DeliverTarget, data_dir: &Path, stop:
         };
         let line = Line { session_id: session_id.clone(), place: Place::Target(target.name.clone()), limit };
         let (conn, stop, mut sink) = (conn.clone(), stop.clone(), sink_of(target, session_id));
-        lines.spawn(async move { pump(&conn, &line, &mut sink, &stop).await });
+        lines.spawn(async move { Box::pin(pump(&conn, &line, &mut sink, &stop)).await });
     }
     while let Some(ended) = lines.join_next().await {
         if let Err(error) = ended {

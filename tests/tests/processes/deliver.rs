@@ -83,10 +83,10 @@ async fn listener(heard: Arc<Mutex<Heard>>) -> String {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let mut stream = BufReader::new(stream);
-            let (head, body) = request(&mut stream).await;
+            let (fields, body) = request(&mut stream).await;
             let answer = {
                 let mut heard = heard.lock().unwrap();
-                heard.requests.push((head, body));
+                heard.requests.push((fields, body));
                 if heard.answers.is_empty() { "200 OK" } else { heard.answers.remove(0) }
             };
             if answer == "hang" {
@@ -144,12 +144,12 @@ async fn a_webhook_that_fails_hangs_and_comes_back_is_told_everything_in_order_a
     let ids: Vec<_> = requests.iter().map(|(_, event)| event["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!((&ids[0], &ids[1]), (&ids[2], &ids[2]), "the first one until it is taken");
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 3, "{ids:?}");
-    for (head, event) in &requests {
+    for (fields, event) in &requests {
         assert_eq!((&event["specversion"], &event["type"]), (&json!("1.0"), &json!("vp.mission.completed")));
         assert_eq!(event["data"]["notice_id"], event["id"]);
-        let head = head.to_lowercase();
-        assert!(head.contains("vp-signature: v1=") && head.contains("vp-timestamp: "), "{head}");
-        assert!(head.contains("content-type: application/cloudevents+json"), "{head}");
+        let fields = fields.to_lowercase();
+        assert!(fields.contains("vp-signature: v1=") && fields.contains("vp-timestamp: "), "{fields}");
+        assert!(fields.contains("content-type: application/cloudevents+json"), "{fields}");
     }
     assert!(vp.json(["config", "show"]).to_string().contains("ops"));
     assert!(!vp.json(["config", "show"]).to_string().contains("0123456789abcdef"), "the secret is not shown");

@@ -61,7 +61,7 @@ pub(super) async fn run(
         match acked {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, session_id = %session, "notices will be handed over again")
+                tracing::warn!(%error, session_id = %session, "notices will be handed over again");
             }
             Err(_) => tracing::warn!(session_id = %session, "notices will be handed over again"),
         }
