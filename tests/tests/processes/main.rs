@@ -10,6 +10,7 @@ mod hook;
 mod ledger;
 mod poison;
 mod readme;
+mod real_claude;
 mod rolling;
 mod standby;
 mod start;
