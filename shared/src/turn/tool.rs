@@ -22,7 +22,7 @@ pub enum Tool {
 /// What starts or steers a sub-agent.
 const SUB_AGENTS: [&str; 3] = ["Task", "Agent", "SendMessage"];
 /// How our doors are named inside other tools' inputs, beside the six tools' own names.
-const DOORS: [&str; 3] = ["vp dispatch", "vp.tool.", "missions.vp."];
+const DOORS: [&str; 4] = ["vp dispatch", "vp.tool.", "nats req", "nats pub"];
 /// As deep as an input is looked through.
 const DEPTH: u32 = 32;
 
