@@ -14,6 +14,7 @@ mod route;
 mod serve;
 mod tools;
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -176,10 +177,14 @@ pub fn main() -> ExitCode {
         // Before the configuration: in a worker's own session there may be none, and nobody is held to anything.
         Command::Hook(args) if args.is_workers_own() => return hook::stand_aside(),
         // A host takes any other code for a hook that does not matter.
-        Command::Hook(args) if args.answers() => match configured(Command::Hook(args), &cli.global) {
-            Err(failed) => Err(Failed { exit: Exit::Usage, ..failed }),
-            answered => answered,
-        },
+        Command::Hook(args) if args.answers() => {
+            let answering = AssertUnwindSafe(|| configured(Command::Hook(args), &cli.global));
+            match std::panic::catch_unwind(answering) {
+                Ok(Err(failed)) => Err(Failed { exit: Exit::Usage, ..failed }),
+                Ok(answered) => answered,
+                Err(_) => Err(Failed::new(Exit::Usage, "the hook ended abnormally")),
+            }
+        }
         command => configured(command, &cli.global),
     };
     match ended {

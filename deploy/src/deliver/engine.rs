@@ -16,6 +16,8 @@ use super::dead::DeadLetters;
 
 /// From a second to five minutes.
 const DELAYS: RetryDelay = RetryDelay { initial_ms: 1_000, multiplier: 2.0, max_ms: 300_000, jitter: 0.2 };
+/// From half a second to ten, when the notices cannot be read: a server that is back is found soon.
+const READING: RetryDelay = RetryDelay { initial_ms: 500, multiplier: 1.6, max_ms: 10_000, jitter: 0.3 };
 /// How long one pull waits; a stop ends it at once.
 const PULL: Duration = Duration::from_secs(5);
 /// Ids that are remembered of what was accepted.
@@ -64,7 +66,7 @@ pub struct Line {
 /// Delivers until `stop`. Whatever fails is tried again, with growing delays; a notice that was not accepted when it
 /// stops, comes again to who delivers next.
 pub async fn pump<S: Sink>(conn: &Connection, line: &Line, sink: &mut S, stop: &CancellationToken) {
-    let mut delays = Delays::new(&DELAYS);
+    let mut delays = Delays::new(&READING);
     let mut accepted: VecDeque<NoticeId> = VecDeque::new();
     let mut reader: Option<NoticeReader> = None;
     while !stop.is_cancelled() {
@@ -78,14 +80,14 @@ pub async fn pump<S: Sink>(conn: &Connection, line: &Line, sink: &mut S, stop: &
         let Some(next) = stop.run_until_cancelled(next).await else { return };
         match next {
             Ok(Some(delivery)) => {
-                delays = Delays::new(&DELAYS);
+                delays = Delays::new(&READING);
                 if line.deliver(delivery, sink, &mut accepted, stop).await.is_none() {
                     return;
                 }
             }
             Ok(None) => {}
             Err(error) => {
-                let delay = delays.next().unwrap_or(DELAYS.max());
+                let delay = delays.next().unwrap_or(READING.max());
                 tracing::warn!(%error, session_id = %line.session_id, ?delay, "notices are late");
                 stop.run_until_cancelled(sleep(delay)).await;
             }

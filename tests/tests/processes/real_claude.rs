@@ -102,7 +102,9 @@ fn events(says: &Says) -> String {
         json!({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": null}, "usage": usage}),
         json!({"type": "message_stop"}),
     ];
-    all.iter().map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap())).collect()
+    let lines =
+        all.iter().map(|event| format!("event: {}\ndata: {event}\n", event["type"].as_str().unwrap()));
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn environment(command: &mut Command, home: &Path, url: &str) {
