@@ -1,7 +1,10 @@
 //! The command line: what can be said, and who carries it out.
 
+mod attach;
+mod deliver;
 mod doctor;
 mod events;
+mod hook;
 mod lanes;
 mod ledger;
 mod mcp;
@@ -12,11 +15,13 @@ mod route;
 mod serve;
 mod tools;
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+pub(crate) use hook::hex;
 pub(crate) use ledger::ask_status;
 pub(crate) use output::{json, line, say, table};
 
@@ -110,6 +115,12 @@ enum Command {
     Notices(notices::Notices),
     /// Serve the tools to an MCP host on standard input and output
     Mcp(mcp::Mcp),
+    /// Deliver notices to the configured targets; see and re-send dead letters
+    Deliver(deliver::DeliverArgs),
+    /// Run an agent over stream-json and hand it its notices between its turns
+    Attach(attach::Attach),
+    /// Answer a hook of Claude Code or the Agent SDK: hold explicit delegation to its word
+    Hook(hook::HookArgs),
     /// Show the log of missions
     Events(events::Events),
     /// Explain whether words delegate to a lane, ask about one, or neither
@@ -166,6 +177,17 @@ pub fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "vp", &mut std::io::stdout());
             Ok(Exit::Ok)
         }
+        // Before the configuration: in a worker's own session there may be none, and nobody is held to anything.
+        Command::Hook(args) if args.is_workers_own() => return hook::stand_aside(),
+        // A host takes any other code for a hook that does not matter.
+        Command::Hook(args) if args.answers() => {
+            let answering = AssertUnwindSafe(|| configured(Command::Hook(args), &cli.global));
+            match std::panic::catch_unwind(answering) {
+                Ok(Err(failed)) => Err(Failed { exit: Exit::Usage, ..failed }),
+                Ok(answered) => answered,
+                Err(_) => Err(Failed::new(Exit::Usage, "the hook ended abnormally")),
+            }
+        }
         command => configured(command, &cli.global),
     };
     match ended {
@@ -206,6 +228,7 @@ impl Command {
     /// True for what runs until it is told to stop.
     fn serves(&self) -> bool {
         matches!(self, Self::Up(_) | Self::Worker(_) | Self::Bridge | Self::Dispatcher)
+            || matches!(self, Self::Deliver(args) if args.serves())
     }
 
     /// A client needs one thread; what serves uses what there is, within reason.
@@ -238,6 +261,9 @@ async fn run(command: Command, context: Context) -> Result<Exit, Failed> {
         Command::Artifacts(args) => tools::artifacts(&context, args).await,
         Command::Notices(args) => notices::run(&context, args).await,
         Command::Mcp(args) => mcp::run(&context, args).await,
+        Command::Deliver(args) => deliver::run(&context, args).await,
+        Command::Attach(args) => attach::run(&context, args).await,
+        Command::Hook(args) => hook::run(&context, args).await,
         Command::Events(args) => events::run(&context, args).await,
         Command::Route(args) => route::run(&context, args),
         Command::Lanes(args) => lanes::run(&context, args).await,

@@ -11,6 +11,7 @@
 //! place overrides it. Nothing is connected to, and nothing is written.
 
 mod convert;
+mod deliver;
 pub mod env;
 mod identity;
 mod lanes;
@@ -23,13 +24,14 @@ mod settings;
 mod shown;
 mod sources;
 
+pub use deliver::{DeliverTarget, TargetKind};
 pub use identity::default_worker_id;
 pub use origin::Origin;
 pub use problem::{ConfigError, Problem};
 pub use resolve::default_data_dir;
 pub use settings::{
-    Address, BridgeSettings, DispatcherSettings, HttpSettings, LogFormat, LogSettings, NatsSettings,
-    RetentionSettings, ServerSettings, ServerUrl, Settings, WorkerSettings,
+    Address, BridgeSettings, DispatcherSettings, HookSettings, HttpSettings, LogFormat, LogSettings,
+    NatsSettings, RetentionSettings, ServerSettings, ServerUrl, Settings, WorkerSettings,
 };
 pub use shown::Shown;
 pub use sources::{Layers, SYSTEM_FILE};
@@ -72,12 +74,16 @@ pub fn load(sources: &Layers) -> Result<Loaded, ConfigError> {
     problems.extend(resolve::fill_derived(&mut merged, sources));
     let (profiles, lane_problems) = lanes::profiles(&merged);
     problems.extend(lane_problems);
+    let (targets, target_problems) = deliver::targets(&mut merged, sources);
+    problems.extend(target_problems);
     // With a value left out, a check across values would complain about what was not written.
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
-    let shown = shown::all(&merged, &profiles);
-    let settings = resolve::settings(merged, profiles, sources)?;
+    let mut shown = shown::all(&merged, &profiles);
+    shown.extend(deliver::shown(&targets));
+    let mut settings = resolve::settings(merged, profiles, sources)?;
+    settings.deliver = targets.into_iter().map(|(target, _)| target).collect();
     Ok(Loaded { settings, shown, files })
 }
 

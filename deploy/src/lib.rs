@@ -3,6 +3,7 @@
 //! - [`cli`]: the command line. [`config`]: layers of configuration, checked before anything connects.
 //! - [`system`]: the whole system in one process. [`link`]: from the configuration to a connection and the tools.
 //! - [`demo`], [`bench`]: the main job to look at, and measured.
+//! - [`deliver`]: notices into places outside.
 //! - [`patience`]: a start that waits for what is not there yet.
 //! - [`exit`]: exit codes. [`shutdown`]: signals. [`logging`]: logs, on stderr.
 #![allow(unreachable_pub, reason = "a binary's library: its modules are its interface to itself")]
@@ -10,6 +11,7 @@
 mod bench;
 pub mod cli;
 pub mod config;
+mod deliver;
 mod demo;
 mod exit;
 mod lane_files;

@@ -19,6 +19,7 @@ use vp_shared::ids::{VpId, WorkerId};
 use vp_worker::{KeeperCommand, Worker, WorkerConfig, WorkerError};
 
 use crate::config::{Address, Settings};
+use crate::deliver::Deliverers;
 use crate::exit::{Exit, Failed};
 use crate::{lane_files, link, patience};
 
@@ -33,6 +34,7 @@ pub struct System {
     service: Option<Service>,
     door: Option<HttpDoor>,
     workers: Vec<Worker>,
+    deliverers: Option<Deliverers>,
 }
 
 impl System {
@@ -62,7 +64,15 @@ impl System {
                 (Some(server), target)
             }
         };
-        Ok(Self { server, target, bridge: None, service: None, door: None, workers: Vec::new() })
+        Ok(Self {
+            server,
+            target,
+            bridge: None,
+            service: None,
+            door: None,
+            workers: Vec::new(),
+            deliverers: None,
+        })
     }
 
     async fn start_services(&mut self, settings: &Settings) -> Result<(), Failed> {
@@ -89,6 +99,9 @@ impl System {
             });
             let worker = worker.await?;
             self.workers.push(worker);
+        }
+        if !settings.deliver.is_empty() {
+            self.deliverers = Some(Deliverers::start(&self.connect("vp-deliver").await?, settings));
         }
         Ok(())
     }
@@ -150,6 +163,9 @@ impl System {
         }
         if let Some(bridge) = self.bridge.take() {
             bridge.stop().await;
+        }
+        if let Some(deliverers) = self.deliverers.take() {
+            deliverers.stop().await;
         }
         if let Some(server) = self.server.take() {
             match server.stop().await {

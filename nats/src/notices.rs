@@ -2,6 +2,7 @@
 
 mod follow;
 mod unread;
+mod waiting;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::topology::{NOTICES, ensure_session};
 
 pub use follow::{NoticeFollower, ack_up_to};
 pub use unread::unread;
+pub use waiting::Waiting;
 
 /// Why notices could not be sent or read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,6 +63,10 @@ const SEND_LIMIT: Duration = Duration::from_mins(1);
 /// How long to wait for what is said to be stored and is not shown.
 const STRAGGLER: Duration = Duration::from_millis(500);
 const BATCH: usize = 1000;
+/// How long a notice may be in a session's hand before it is shown again.
+const SESSION_ACK_WAIT: Duration = Duration::from_secs(30);
+/// The same for a target, which is asked again and again by one process; a late ack counts all the same.
+const TARGET_ACK_WAIT: Duration = Duration::from_secs(5);
 
 /// What became of notices that were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +248,22 @@ pub struct NoticeReader {
     conn: Arc<Connection>,
     puller: Puller,
     session_id: SessionId,
+    place: ReadingPlace,
+}
+
+/// A durable consumer: where one reader of a session's notices stands.
+#[derive(Debug, Clone)]
+struct ReadingPlace {
+    name: String,
+    ack_wait: Duration,
+}
+
+impl ReadingPlace {
+    /// Where the session itself stands.
+    fn of_session(session_id: &SessionId) -> Self {
+        let name = format!("session-{}", subject::session_token(session_id));
+        Self { name, ack_wait: SESSION_ACK_WAIT }
+    }
 }
 
 /// A notice in a reader's hand. Dropped unacked, it comes again.
@@ -262,9 +284,31 @@ impl NoticeReader {
     /// # Errors
     /// [`NoticeError`].
     pub async fn open(conn: &Connection, session_id: &SessionId) -> Result<Self, NoticeError> {
-        ensure(conn, session_id).await?;
-        let puller = Puller::new(conn, NOTICES, consumer(session_id));
-        Ok(Self { conn: Arc::new(conn.clone()), puller, session_id: session_id.clone() })
+        Self::open_at(conn, session_id, ReadingPlace::of_session(session_id)).await
+    }
+
+    /// As [`open`](Self::open), with a place of its own for this `target`, which is one token of `a-z`, `0-9` and `-`:
+    /// what is delivered there is still unread by the session itself.
+    ///
+    /// # Errors
+    /// [`NoticeError`].
+    pub async fn open_for(
+        conn: &Connection,
+        session_id: &SessionId,
+        target: &str,
+    ) -> Result<Self, NoticeError> {
+        let name = format!("deliver-{target}-{}", subject::session_token(session_id));
+        Self::open_at(conn, session_id, ReadingPlace { name, ack_wait: TARGET_ACK_WAIT }).await
+    }
+
+    async fn open_at(
+        conn: &Connection,
+        session_id: &SessionId,
+        place: ReadingPlace,
+    ) -> Result<Self, NoticeError> {
+        ensure(conn, session_id, &place).await?;
+        let puller = Puller::new(conn, NOTICES, place.name.clone());
+        Ok(Self { conn: Arc::new(conn.clone()), puller, session_id: session_id.clone(), place })
     }
 
     /// The next notice; `None` when `wait` is over. Cancel safe: one that came too late is handed back at once.
@@ -282,7 +326,7 @@ impl NoticeReader {
                         return Ok(Some(delivery));
                     }
                 }
-                Some(Err(Ended::Gone)) => ensure(&self.conn, &self.session_id).await?,
+                Some(Err(Ended::Gone)) => ensure(&self.conn, &self.session_id, &self.place).await?,
                 Some(Err(Ended::Interrupted(why))) => {
                     return Err(NoticeError { what: "read the session's notices", why });
                 }
@@ -309,13 +353,9 @@ impl NoticeReader {
     }
 }
 
-/// The durable consumer of a session.
-fn consumer(session_id: &SessionId) -> String {
-    format!("session-{}", subject::session_token(session_id))
-}
-
-async fn ensure(conn: &Connection, session_id: &SessionId) -> Result<(), NoticeError> {
-    let made = ensure_session(conn, &consumer(session_id), &subject::notices(session_id)).await;
+async fn ensure(conn: &Connection, session_id: &SessionId, place: &ReadingPlace) -> Result<(), NoticeError> {
+    let filter = subject::notices(session_id);
+    let made = ensure_session(conn, &place.name, &filter, place.ack_wait).await;
     made.map_err(|error| NoticeError { what: "bind the session's notices", why: Chain(&error).to_string() })
 }
 

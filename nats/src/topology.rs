@@ -165,8 +165,13 @@ pub async fn ensure_lane(
 }
 
 /// Makes or verifies the durable consumer of a session's notices.
-pub(crate) async fn ensure_session(conn: &Connection, name: &str, filter: &str) -> Result<(), TopologyError> {
-    verify::ensure_consumer(conn, NOTICES, &assets::session(name, filter)).await
+pub(crate) async fn ensure_session(
+    conn: &Connection,
+    name: &str,
+    filter: &str,
+    ack_wait: Duration,
+) -> Result<(), TopologyError> {
+    verify::ensure_consumer(conn, NOTICES, &assets::session(name, filter, ack_wait)).await
 }
 
 /// How a queue stands.

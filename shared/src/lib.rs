@@ -9,7 +9,7 @@
 //! - [`event`]: the envelope and the lifecycle events. [`failure`]: the classes that policy acts on.
 //! - [`artifact`]: what an attempt left behind, in four categories. [`notice`]: what a session is told.
 //! - [`lane`], [`retry`]: profiles and policies as validated values.
-//! - [`routing`]: what the user's own words ask for, and of which lane.
+//! - [`routing`]: what the user's own words ask for, and of which lane. [`turn`]: what an agent may do in such a turn.
 //! - [`workspace`]: the records of attempts' directories, and which of these may be removed.
 //! - [`door`]: who may come in over HTTP.
 //! - [`api`]: the six tools' inputs, outputs and error codes, and the ledger's questions and answers.
@@ -29,4 +29,5 @@ pub mod routing;
 pub mod text;
 pub mod tier;
 pub mod time;
+pub mod turn;
 pub mod workspace;

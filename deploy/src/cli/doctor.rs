@@ -1,6 +1,7 @@
 //! `vp doctor`: everything a working system needs, one line each, and what to do where something is missing.
 
 mod broker;
+mod deliver;
 mod lanes;
 mod records;
 
@@ -67,6 +68,7 @@ pub async fn run(context: &Context) -> Result<Exit, Failed> {
 
 async fn look(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("configuration", format!("{} lanes", settings.lanes.len()))];
+    findings.extend(deliver::look(settings));
     findings.push(match server::find_binary().await {
         Ok(binary) => {
             Finding::ok("nats-server binary", format!("{} {}", binary.version, binary.path.display()))

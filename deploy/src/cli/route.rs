@@ -17,10 +17,16 @@ pub struct RouteArgs {
     /// Read a table of phrases instead and say how well: lines of category, decision and JSON string, parted by tabs
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     table: Option<PathBuf>,
+    /// Show instead which turns of agents delegated explicitly and ended without a dispatch, as `vp hook report`
+    #[arg(long, conflicts_with_all = ["text", "table"])]
+    audit: bool,
 }
 
 /// `vp route`.
 pub fn run(context: &Context, args: RouteArgs) -> Result<Exit, Failed> {
+    if args.audit {
+        return super::hook::report(context);
+    }
     if let Some(path) = &args.table {
         return read_table(context, path);
     }

@@ -15,6 +15,8 @@ use super::sources::Places;
 
 /// The table of lanes, which is merged by its own rule.
 pub(super) const LANES: &str = "lanes";
+/// The list of targets that notices are delivered to, replaced as a whole.
+pub(super) const DELIVER: &str = "deliver";
 const EXECUTOR: &str = "executor";
 /// Of one file; who has so many reads no further.
 const MAX_PROBLEMS: usize = 100;
@@ -182,6 +184,11 @@ impl<'a> Reading<'a> {
                     Err(what) => self.problem(&path, what),
                 },
                 (None, Toml::Table(lanes)) if path == LANES => self.lanes(lanes),
+                (None, Toml::Array(_)) if path == DELIVER => match self.plain(value, DELIVER) {
+                    Ok(value) => drop(self.values.insert(DELIVER.to_owned(), value)),
+                    Err((path, what)) => self.problem(&path, what),
+                },
+                (None, _) if path == DELIVER => self.problem(&path, "want tables: `[[deliver]]`"),
                 (None, Toml::Table(below)) if schema::is_section(&path) => self.section(below, &path),
                 (None, _) if path == LANES || schema::is_section(&path) => {
                     self.problem(&path, format!("want a table: `[{path}]`"));
@@ -266,6 +273,9 @@ fn syntax(error: &toml::de::Error, text: &str) -> String {
 }
 
 fn unknown_key(path: &str) -> String {
+    if path == DELIVER || path.starts_with("deliver.") {
+        return "the targets of notices can only be set in files, as `[[deliver]]`".to_owned();
+    }
     if path.starts_with("lanes.") {
         return "lanes can only be set in files".to_owned();
     }

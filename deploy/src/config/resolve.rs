@@ -145,7 +145,7 @@ fn read_credentials(merged: &mut Map<String, Value>, sources: &Layers) -> Vec<Pr
     problems
 }
 
-fn credential_of(name: &str, is_text: bool, sources: &Layers) -> Result<String, String> {
+pub(super) fn credential_of(name: &str, is_text: bool, sources: &Layers) -> Result<String, String> {
     let Some(dir) = sources.dir(env::CREDENTIALS_DIRECTORY) else {
         return Err(format!(
             "`credential:{name}` needs the variable CREDENTIALS_DIRECTORY, which systemd sets for a service with \

@@ -89,6 +89,11 @@ pub(super) const KEYS: &[Key] = &[
     key("retention.ledger_days", Kind::Whole(0, 36_500)),
     key("retention.workspace_days", Kind::Whole(0, 3650)),
     key("retention.workspace_max_mib", Kind::Whole(0, 1 << 30)),
+    key("hook.strict", Kind::Switch),
+    key("hook.require_live_worker", Kind::Switch),
+    key("hook.worker_wait_seconds", Kind::Whole(0, 300)),
+    key("hook.answer_seconds", Kind::Whole(1, 300)),
+    key("hook.keep_days", Kind::Whole(1, 3650)),
     key("log.filter", Kind::Text(filter)),
     key("log.format", Kind::OneOf(&["auto", "text", "json"])),
 ];

@@ -11,6 +11,8 @@ use vp_nats::server::SyncMode;
 use vp_shared::ids::{SessionId, VpId, WorkerId};
 use vp_shared::lane::Lanes;
 
+use super::deliver::DeliverTarget;
+
 /// All of the configuration, checked. Its `Debug` text holds no secret but those in a lane's `executor.env`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,8 +36,13 @@ pub struct Settings {
     pub http: HttpSettings,
     /// What is kept of missions that have ended.
     pub retention: RetentionSettings,
+    /// Enforcement inside an agent's session.
+    pub hook: HookSettings,
     /// What is logged.
     pub log: LogSettings,
+    /// Where notices are delivered besides.
+    #[serde(skip)]
+    pub deliver: Vec<DeliverTarget>,
     /// The lanes that are enabled, with `{data_dir}` in argv and env filled in.
     #[serde(skip)]
     pub lanes: Lanes,
@@ -235,6 +242,22 @@ pub struct RetentionSettings {
     pub workspace_days: u64,
     /// How much those may take together, in MiB.
     pub workspace_max_mib: u64,
+}
+
+/// Enforcement inside an agent's session.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookSettings {
+    /// What is impossible or cannot be decided is told, and nothing else is done instead.
+    pub strict: bool,
+    /// A delegation needs a live worker of its lane.
+    pub require_live_worker: bool,
+    /// How long such a worker is waited for, in seconds.
+    pub worker_wait_seconds: u64,
+    /// How long a hook may take to answer, in seconds.
+    pub answer_seconds: u64,
+    /// How long the state of a silent session is kept, in days.
+    pub keep_days: u64,
 }
 
 /// What is logged.

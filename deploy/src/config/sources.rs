@@ -65,6 +65,14 @@ impl Layers {
         Places { base: base.map(Path::to_owned), home: self.home() }
     }
 
+    /// What the paths written there start at.
+    pub(super) fn places_of(&self, origin: &Origin) -> Places {
+        match origin {
+            Origin::File(path) => self.places(path.parent()),
+            _ => self.places(self.current_dir.as_deref()),
+        }
+    }
+
     /// All layers from the weakest to the strongest, the files among them that exist, and what was wrong.
     pub(super) fn read(&self) -> (Vec<Layer>, Vec<PathBuf>, Vec<Problem>) {
         let mut layers = Vec::new();

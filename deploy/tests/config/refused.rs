@@ -238,3 +238,31 @@ fn files_that_cannot_be_read_are_refused_and_missing_ones_only_where_they_were_a
     fs::create_dir_all(&world.layers.system_file).unwrap();
     assert!(world.problem().contains("it is not a file"));
 }
+
+#[test]
+fn targets_of_notices_are_refused_by_their_place_and_key_and_no_secret_is_told() {
+    let target = |more: &str| format!("[[deliver]]\nname = \"ops\"\nsessions = [\"s\"]\n{more}");
+    let webhook = "kind = \"webhook\"\nsecret = \"hunter2hunter2hunter2\"\n";
+    for (text, key, hint) in [
+        ("deliver = 1".to_owned(), "deliver", "[[deliver]]"),
+        ("[[deliver]]\nname = \"x\"".to_owned(), "deliver[0]", "sessions"),
+        (target("kind = \"fax\""), "deliver[0].kind", "fax"),
+        (target("kind = \"inbox\""), "deliver[0].dir", "needs a directory"),
+        (target("kind = \"inbox\"\ndir = \"d\"\nurl = \"x\""), "deliver[0].url", "no such key"),
+        (target(&format!("{webhook}url = \"http://example.org/\"")), "deliver[0].url", "https"),
+        (target(&format!("{webhook}url = \"https://u:p@example.org/\"")), "deliver[0].url", "password"),
+        (target(&format!("{webhook}url = \"https://x/\"\nattempts = 0")), "deliver[0].attempts", "1 to 1000"),
+        (
+            target("kind = \"webhook\"\nurl = \"https://x/\"\nsecret = \"hunter2\""),
+            "deliver[0].secret",
+            "16 bytes",
+        ),
+        (format!("{0}\n{0}", target("kind = \"inbox\"\ndir = \"d\"")), "deliver[1].name", "two targets"),
+    ] {
+        let problem = World::new().given(&text).problem();
+        assert!(problem.starts_with(&format!("`{key}")) && problem.contains(hint), "{text:?}: {problem}");
+        assert!(!problem.contains("hunter2"), "{problem}");
+    }
+    let world = World::new().given(target("kind = \"inbox\"\ndir = \"d\""));
+    assert_eq!(world.settings().deliver[0].name, "ops");
+}

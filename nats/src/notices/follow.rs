@@ -8,7 +8,7 @@ use vp_shared::error::Chain;
 use vp_shared::ids::SessionId;
 use vp_shared::notice::Notice;
 
-use super::{NoticeError, NoticeReader, consumer, ensure};
+use super::{NoticeError, NoticeReader, ReadingPlace, ensure};
 use crate::api::ask;
 use crate::connect::Connection;
 use crate::reader::{Reader, Start};
@@ -84,8 +84,9 @@ pub async fn ack_up_to(conn: &Connection, session_id: &SessionId, up_to: u64) ->
 
 /// Up to where the session has acked everything.
 async fn acked(conn: &Connection, session_id: &SessionId) -> Result<u64, NoticeError> {
-    ensure(conn, session_id).await?;
-    let info = ask(conn, &format!("CONSUMER.INFO.{NOTICES}.{}", consumer(session_id)), &Value::Null).await;
+    let place = ReadingPlace::of_session(session_id);
+    ensure(conn, session_id, &place).await?;
+    let info = ask(conn, &format!("CONSUMER.INFO.{NOTICES}.{}", place.name), &Value::Null).await;
     let info = info.map_err(|error| failed(error.to_string()))?;
     info["ack_floor"]["stream_seq"]
         .as_u64()

@@ -48,7 +48,9 @@ fn note(consumer: &Value, unread: &mut BTreeMap<SessionId, u64>) {
     let session = config["filter_subject"].as_str().and_then(session_of);
     if let (true, Some(session)) = (durable, session) {
         let number = |field: &str| consumer[field].as_u64().unwrap_or_default();
-        unread.insert(session, number("num_pending") + number("num_ack_pending"));
+        let left = number("num_pending") + number("num_ack_pending");
+        // What has reached one of the session's doors has been read.
+        unread.entry(session).and_modify(|known| *known = left.min(*known)).or_insert(left);
     }
 }
 

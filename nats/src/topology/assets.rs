@@ -20,8 +20,6 @@ const PROGRESS_AGE: Duration = Duration::from_hours(24);
 const PROGRESS_BYTES: u64 = 256 * 1024 * 1024;
 /// How long it can be seen that a presence key is gone.
 const MARKER_AGE: Duration = Duration::from_hours(1);
-/// How long a notice may be in a session's hand before it is shown again.
-const NOTICE_ACK_WAIT: Duration = Duration::from_secs(30);
 
 /// A stream or consumer as it must be.
 #[derive(Debug)]
@@ -146,6 +144,6 @@ pub(super) fn queue(vp_id: &VpId, tier: Tier, lane: &LaneProfile, start_seq: u64
 }
 
 /// A session's notices; one at a time, so that they are shown in order.
-pub(super) fn session(name: &str, filter: &str) -> Asset {
-    consumer(name.to_owned(), filter, NOTICE_ACK_WAIT, 1)
+pub(super) fn session(name: &str, filter: &str, ack_wait: Duration) -> Asset {
+    consumer(name.to_owned(), filter, ack_wait, 1)
 }

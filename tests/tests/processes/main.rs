@@ -5,13 +5,16 @@
 
 mod claude;
 mod crash;
+mod deliver;
 mod doctor;
 mod doors;
+mod hook;
 mod http;
 mod ledger;
 mod mcp;
 mod poison;
 mod readme;
+mod real_claude;
 mod rolling;
 mod standby;
 mod start;
