@@ -179,7 +179,7 @@ impl Recovery {
         if owner.worker.worker_id != held.worker_id || owner.worker.incarnation != held.incarnation {
             return false;
         }
-        if prove_dead(&self.conn, &owner.worker, mission_id).await != Liveness::Gone {
+        if prove_dead(&self.conn, &owner.worker, mission_id, self.recover_after).await != Liveness::Gone {
             return false;
         }
         match hand_back(&self.conn, &owner.lease).await {

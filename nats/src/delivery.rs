@@ -241,6 +241,9 @@ impl LaneQueue {
     }
 }
 
+/// How long a pull may take to close.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A pull under way.
 #[derive(Debug)]
 pub struct Pull {
@@ -264,6 +267,12 @@ impl Pull {
             }
             self.step_over(subject, lease).await;
         }
+    }
+
+    /// Ends it and hands back what the server had sent by then, within two seconds. Dropped instead, a task of this
+    /// process does that.
+    pub async fn close(self) {
+        self.messages.close(CLOSE_PATIENCE).await;
     }
 
     fn error(&self, ended: Ended) -> PullError {

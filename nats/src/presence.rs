@@ -157,6 +157,18 @@ async fn read_key(conn: &Connection, worker_id: &WorkerId) -> Result<(Key, u64),
     }
 }
 
+/// The time at the server that keeps the presence keys; `None` when it does not say.
+async fn server_time(conn: &Connection) -> Option<UtcTime> {
+    let info = ask(conn, &format!("STREAM.INFO.{STREAM}"), &json!({})).await;
+    match info {
+        Ok(info) => info["ts"].as_str().and_then(|text| UtcTime::parse(text).ok()),
+        Err(error) => {
+            tracing::debug!(%error, "the server does not say what time it is");
+            None
+        }
+    }
+}
+
 /// All workers that are alive.
 ///
 /// # Errors

@@ -267,6 +267,27 @@ impl Messages {
         }
     }
 
+    /// Ends the pull at the server and hands back what it had sent by then. For a process that ends: nobody would be
+    /// there for a task that does it later. At most so long; what comes after that waits out its lease.
+    pub(crate) async fn close(mut self, patience: Duration) {
+        let Some(mut inbox) = self.inbox.take().filter(|_| self.phase == Phase::Waiting) else { return };
+        self.phase = Phase::Over;
+        let shared = Arc::clone(&self.shared);
+        let handed_back = async {
+            // The server confirms it behind the last message; then the subscription ends.
+            inbox.subscriber.drain().await.map_err(|error| error.to_string())?;
+            while let Some(message) = inbox.subscriber.next().await {
+                if message.status.is_none() {
+                    shared.hand_back(message).await;
+                }
+            }
+            shared.conn.flush().await.map_err(|error| error.to_string())
+        };
+        if !matches!(timeout(patience, handed_back).await, Ok(Ok(()))) {
+            tracing::debug!(consumer = self.shared.consumer, "a pull was not closed in time");
+        }
+    }
+
     fn heard(&mut self) {
         self.quiet_until = self.quiet_until.map(|_| Instant::now() + QUIET);
     }

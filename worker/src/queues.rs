@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::pending;
+use futures_util::future::{join_all, pending};
 use tokio::time::{Instant, timeout};
 use vp_nats::delivery::{Delivery, LaneQueue, Pull, PullError, PullWait};
 use vp_nats::retry::Delays;
@@ -169,6 +169,12 @@ impl Queues {
             State::Open | State::Empty => None,
         });
         resting.min()
+    }
+
+    /// Ends all pulls that stand, so that no entry is on its way to a worker that is gone.
+    pub(crate) async fn close(self) {
+        let pulls = self.tiers.into_iter().filter_map(|queue| queue.pull);
+        join_all(pulls.map(|(pull, _)| pull.close())).await;
     }
 
     /// Makes queues again that are gone, where that is allowed; else says so. Not more often than each few seconds.

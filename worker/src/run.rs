@@ -95,9 +95,8 @@ pub(crate) async fn serve(lane: Arc<Lane>, drain: CancellationToken) {
         lane,
     };
     serving.until_drained().await;
-    // Pulls that still stand hand back what they bring.
     let Serving { mut attempts, lane, queues, .. } = serving;
-    drop(queues);
+    queues.close().await;
     while let Some(ended) = attempts.join_next().await {
         note(&lane, ended);
     }
@@ -163,9 +162,10 @@ impl Serving {
             loop {
                 let item = tokio::select! {
                     biased;
-                    () = self.drain.cancelled() => return,
-                    item = pull.next() => item,
+                    () = self.drain.cancelled() => None,
+                    item = pull.next() => Some(item),
                 };
+                let Some(item) = item else { return pull.close().await };
                 match item {
                     Some(Ok(delivery)) => match self.take_slot() {
                         Some(slot) => {

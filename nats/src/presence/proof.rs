@@ -9,9 +9,8 @@ use vp_shared::ids::MissionId;
 use vp_shared::mission::Liveness;
 use vp_shared::time::UtcTime;
 
-use super::{PRESENCE_TTL, read_key};
+use super::{PRESENCE_TTL, read_key, server_time};
 use crate::api::{self, ApiError};
-use crate::clock;
 use crate::connect::Connection;
 use crate::subject;
 
@@ -41,62 +40,71 @@ enum Says {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     Absent,
-    /// Absent, and for so long that an executor of a frozen worker has been killed by its keeper.
+    /// Absent for so long that it is not only frozen or cut off for a while.
     LongAbsent,
     ThisLife,
     AnotherLife,
     Unread,
 }
 
-/// Proves, or not, that `owner` no longer holds `mission_id`. It is gone when
-/// - its presence key is absent and nobody answers for it, or the answer is that it does not hold the mission,
-/// - it lives another life and says that it does not hold the mission,
-/// - it says so, or has no responder, twice, a second apart,
+/// Proves, or not, that `owner` no longer holds `mission_id`. It is gone by a word, or by time:
+/// - the answer on its subject is that it does not hold the mission, and its key is absent or another life's; or that
+///   answer comes twice, a second apart. Its keepers give it when its process has died,
 /// - its key has been absent for about `self_kill_after`, after which no executor of a frozen worker is left alive, and
-///   it is silent.
+///   nobody answers.
 ///
-/// Anything else, such as no answer in time, is [`Liveness::Alive`]. Just after a connect a proof by absence takes up to
-/// 4 s longer.
+/// That nobody is subscribed to its subject proves nothing by itself: a frozen worker whose connection was reset has no
+/// responder, and its executor runs. Anything else, such as no answer in time, is [`Liveness::Alive`]. Just after a
+/// connect a proof by absence takes up to 4 s longer.
 pub async fn prove_gone(
     conn: &Connection,
     owner: &WorkerRef,
     mission_id: &MissionId,
     self_kill_after: Duration,
 ) -> Liveness {
-    prove(conn, owner, mission_id, Silence::CountsAfter(self_kill_after)).await
+    let absent_for = self_kill_after.saturating_sub(PRESENCE_TTL).saturating_sub(TTL_PRECISION);
+    prove(conn, owner, mission_id, Absence { counts_after: absent_for, silent_too: true }).await
 }
 
-/// As [`prove_gone`], for who would end a lease before its time: silence proves nothing, because a worker that is cut
-/// off or frozen for less than the lease has lost nothing. A dead process is not silent: it has no responder.
-pub async fn prove_dead(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> Liveness {
-    prove(conn, owner, mission_id, Silence::ProvesNothing).await
+/// As [`prove_gone`], for who would end a lease before its time: the key must have been absent for `absent_for`, and
+/// nobody may be subscribed. Silence proves nothing, because a worker that is cut off or frozen for less than the lease
+/// has lost nothing; a dead process is not silent, it has no responder.
+pub async fn prove_dead(
+    conn: &Connection,
+    owner: &WorkerRef,
+    mission_id: &MissionId,
+    absent_for: Duration,
+) -> Liveness {
+    prove(conn, owner, mission_id, Absence { counts_after: absent_for, silent_too: false }).await
 }
 
 /// What an absent key and no answer are worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Silence {
-    CountsAfter(Duration),
-    ProvesNothing,
+struct Absence {
+    counts_after: Duration,
+    /// Also of a worker whose subject is subscribed to.
+    silent_too: bool,
 }
 
-async fn prove(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, silence: Silence) -> Liveness {
-    let mut first = look(conn, owner, mission_id, silence).await;
+async fn prove(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, absence: Absence) -> Liveness {
+    let mut first = look(conn, owner, mission_id, absence).await;
     // An answer is what it is at any time; that there is none may be because the server was away.
     if first.1 != Says::DoesNotHold {
         if !settled(conn).await {
             return Liveness::Alive;
         }
-        first = look(conn, owner, mission_id, silence).await;
+        first = look(conn, owner, mission_id, absence).await;
     }
     let gone = match first {
-        (Key::Absent | Key::LongAbsent, Says::NoResponder | Says::DoesNotHold)
-        | (Key::AnotherLife, Says::DoesNotHold) => true,
+        (Key::Absent | Key::LongAbsent | Key::AnotherLife, Says::DoesNotHold)
+        | (Key::LongAbsent, Says::NoResponder) => true,
         (_, Says::Holds)
         | (Key::Unread, _)
-        | (Key::ThisLife | Key::AnotherLife | Key::Absent, Says::Silence) => false,
-        (Key::ThisLife | Key::AnotherLife, _) | (Key::LongAbsent, Says::Silence) => {
+        | (Key::ThisLife | Key::AnotherLife | Key::Absent, Says::NoResponder | Says::Silence) => false,
+        (Key::LongAbsent, Says::Silence) if !absence.silent_too => false,
+        (Key::ThisLife, Says::DoesNotHold) | (Key::LongAbsent, Says::Silence) => {
             sleep(BETWEEN).await;
-            confirms(first, look(conn, owner, mission_id, silence).await)
+            confirms(first, look(conn, owner, mission_id, absence).await)
         }
     };
     tracing::debug!(
@@ -123,9 +131,9 @@ async fn settled(conn: &Connection) -> bool {
     now.connected && now.generation == state.generation
 }
 
-async fn look(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, silence: Silence) -> (Key, Says) {
+async fn look(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, absence: Absence) -> (Key, Says) {
     let key = match read_key(conn, &owner.worker_id).await {
-        Ok((super::Key::Absent { since }, _)) => absent(since, silence),
+        Ok((super::Key::Absent { since }, _)) => absent(conn, since, absence.counts_after).await,
         Ok((super::Key::Present(presence), _)) if presence.worker.incarnation == owner.incarnation => {
             Key::ThisLife
         }
@@ -139,13 +147,12 @@ async fn look(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, sile
 }
 
 /// A frozen worker's last sign of life is one TTL older than its key's end, and its executor outlives that sign by
-/// `self_kill_after` at most.
-fn absent(since: Option<UtcTime>, silence: Silence) -> Key {
-    let Silence::CountsAfter(self_kill_after) = silence else { return Key::Absent };
-    let long = self_kill_after.saturating_sub(PRESENCE_TTL).saturating_sub(TTL_PRECISION);
-    match since {
-        Some(since) if clock::now().since(since) < long => Key::Absent,
-        _ => Key::LongAbsent,
+/// `self_kill_after` at most. Both moments are the server's: our own clock may be wrong.
+async fn absent(conn: &Connection, since: Option<UtcTime>, counts_after: Duration) -> Key {
+    let Some(since) = since else { return Key::LongAbsent };
+    match server_time(conn).await {
+        Some(now) if now.since(since) >= counts_after => Key::LongAbsent,
+        _ => Key::Absent,
     }
 }
 

@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::DeliverPolicy;
 use serde_json::json;
+use vp_nats::delivery::hand_back;
+use vp_nats::presence::lookup;
 use vp_nats::topology::{MISSIONS, queue_consumer};
 use vp_shared::api::AttemptStatus;
+use vp_shared::ids::WorkerId;
 use vp_shared::mission::Status;
 use vp_shared::tier::Tier;
 use vp_tests::lanes::{CODER, DELIVERS, ENDLESS, Runs, lane_id, shell_lane};
 use vp_tests::process::{Installation, Process, is_alive};
+use vp_tests::proxy::Proxy;
 use vp_tests::until::until_true;
 use vp_tests::world::{SESSION, World};
 
@@ -126,6 +130,38 @@ async fn a_frozen_worker_loses_its_mission_and_its_late_result() {
     assert!(first.terminate().await.success());
     assert_eq!(world.log(&mission).await.mission.last_seq, ended.last_seq);
     world.assert_ledger_equals_log().await;
+}
+
+/// Found by the torture program (seed 2003, three servers): the mission was handed out again, nobody was subscribed to
+/// the frozen worker's subject, and its executor ran beside the next one for 5 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_worker_whose_connection_is_reset_keeps_its_mission_while_its_executor_may_run() {
+    let runs = Runs::default();
+    let mut lane = shell_lane(&first_is_endless(&runs));
+    lane.ack_wait_seconds = 18;
+    let world = World::builder().lane(CODER, lane).start().await;
+    let vp = Installation::of(&world);
+    let proxy = Proxy::start(([127, 0, 0, 1], world.server.port()).into()).await;
+    let url = proxy.url();
+    let mut first = vp.spawn("w1", ["worker", "--id", "w1", "--nats-url", &url]);
+    first.until_it_says("worker w1 serves").await;
+    let mission = world.dispatch(CODER, json!({})).await;
+    let run = runs.until(1).await.remove(0);
+    let _second = worker(&vp, "w2").await;
+    first.freeze();
+    proxy.cut();
+    let worker_id = WorkerId::new("w1").unwrap();
+    until_true("the frozen worker's key has expired", async || {
+        lookup(world.conn(), &worker_id).await.is_ok_and(|found| found.is_none())
+    })
+    .await;
+    // Whoever does this is wrong; it must do no harm.
+    let lease = world.log(&mission).await.mission.owner.unwrap().lease;
+    hand_back(world.conn(), &lease).await.unwrap();
+    runs.until(2).await;
+    assert!(!is_alive(run.pid), "the executor of attempt 1 ran beside that of attempt 2");
+    let ended = world.wait(&mission).await;
+    assert_eq!((ended.status, ended.attempt), (Status::Completed, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
