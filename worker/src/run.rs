@@ -6,6 +6,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::pending;
@@ -34,6 +35,8 @@ pub(crate) struct Lane {
     pub(crate) terms: Terms,
     pub(crate) supply: Supply,
     slots: Arc<Semaphore>,
+    /// How many slots attempts have; a free one that the loop holds for the next entry does not count.
+    taken: Arc<AtomicU32>,
     finishing: Arc<Semaphore>,
 }
 
@@ -41,7 +44,25 @@ pub(crate) struct Lane {
 #[derive(Debug)]
 pub(crate) struct Slot {
     permit: OwnedSemaphorePermit,
+    taken: Option<Taken>,
     finishing: Arc<Semaphore>,
+}
+
+/// Counts a slot that is taken, as long as it is there.
+#[derive(Debug)]
+struct Taken(Arc<AtomicU32>);
+
+impl Taken {
+    fn new(count: &Arc<AtomicU32>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Slot {
@@ -50,6 +71,7 @@ impl Slot {
     pub(crate) fn executor_ended(&mut self) {
         if let Ok(permit) = Arc::clone(&self.finishing).try_acquire_owned() {
             self.permit = permit;
+            self.taken = None;
         }
     }
 }
@@ -64,18 +86,18 @@ impl Lane {
             profile,
             supply: Supply::new(),
             slots: Arc::new(Semaphore::new(slots)),
+            taken: Arc::default(),
             finishing: Arc::new(Semaphore::new(slots)),
         }
     }
 
     /// How many slots are taken.
     pub(crate) fn busy(&self) -> u32 {
-        let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
-        self.profile.slots.saturating_sub(free)
+        self.taken.load(Ordering::Relaxed)
     }
 
     fn slot(&self, permit: OwnedSemaphorePermit) -> Slot {
-        Slot { permit, finishing: Arc::clone(&self.finishing) }
+        Slot { permit, taken: Some(Taken::new(&self.taken)), finishing: Arc::clone(&self.finishing) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vp_nats::presence;
 use vp_shared::ids::MissionId;
 use vp_shared::mission::Status;
 use vp_shared::tier::Tier;
@@ -32,6 +33,26 @@ async fn two_workers_on_one_lane_never_run_an_attempt_twice() {
     let want: Vec<_> = ids.iter().map(|id| format!("{id} 1")).collect();
     assert_eq!(lines, want);
     assert_eq!(by.len(), 2, "both worked: {by:?}");
+}
+
+#[tokio::test]
+async fn a_worker_says_how_many_of_its_slots_are_taken() {
+    let world = World::new(shell_lane()).await;
+    let worker = world.worker("w1").await;
+    let gate = world.path("gate");
+    let busy = async || {
+        let presence = presence::lookup(&world.conn, &worker.identity().worker_id).await.unwrap();
+        presence.map(|presence| presence.lanes[0].busy)
+    };
+    // Also while it waits for entries, with a slot that is free for the first.
+    world.ended(&world.dispatch(script("echo x > x.md")).await).await;
+    until("none is taken", async || busy().await == Some(0)).await;
+    let wait = format!("echo x > x.md; until test -e {}; do sleep 0.01; done", gate.display());
+    let mission = world.dispatch(script(wait)).await;
+    until("one is taken", async || busy().await == Some(1)).await;
+    std::fs::write(&gate, "").unwrap();
+    world.ended(&mission).await;
+    until("it is free again", async || busy().await == Some(0)).await;
 }
 
 async fn order(world: &World, count: usize) -> Vec<String> {
