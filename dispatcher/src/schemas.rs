@@ -72,18 +72,6 @@ pub fn route_schemas() -> (Value, Value) {
     (input::<RouteWords>(), output::<Route>())
 }
 
-/// The schema of every tool's answer when it failed.
-pub fn error_schema() -> Value {
-    let error =
-        SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<ToolError>();
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "properties": {"ok": {"const": false}, "error": error},
-        "required": ["ok", "error"],
-    })
-}
-
 fn input<T: JsonSchema>() -> Value {
     schema::<T>(SchemaSettings::draft2020_12().for_deserialize().into_generator())
 }
@@ -127,7 +115,6 @@ mod tests {
             assert_eq!(input_schema(tool)["additionalProperties"], false, "{tool}");
             assert_eq!(output_schema(tool)["required"][0], "ok", "{tool}");
         }
-        assert_eq!(error_schema()["required"], json!(["ok", "error"]));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod clause;
 mod delegate;
 mod frame;
+mod masks;
 mod names;
 mod question;
 pub mod table;
