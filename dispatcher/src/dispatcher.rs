@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vp_nats::connect::Connection;
 use vp_nats::mission_log::MissionLog;
-use vp_shared::api::{Answer, RouteWords, ToolError, ToolName, parse};
+use vp_shared::api::{Answer, ErrorCode, RouteWords, ToolError, ToolName, parse};
+use vp_shared::ids::VpId;
+use vp_shared::lane::LaneProfile;
 use vp_shared::routing::{Route, Router};
 
 use crate::config::{Caller, DispatcherConfig};
@@ -66,6 +68,20 @@ impl Dispatcher {
     /// Its options.
     pub fn config(&self) -> &DispatcherConfig {
         &self.inner.config
+    }
+
+    /// The lane of that name, as it is configured.
+    pub(crate) fn lane(&self, vp_id: &VpId) -> Result<&LaneProfile, ToolError> {
+        let lanes = &self.config().lanes;
+        lanes.get(vp_id).ok_or_else(|| {
+            let known: Vec<_> = lanes.keys().map(|vp_id| format!("`{vp_id}`")).collect();
+            let hint = match known.as_slice() {
+                [] => "no lane is configured".to_owned(),
+                known => format!("known lanes: {}", known.join(", ")),
+            };
+            let message = format!("`vp_id`: there is no lane `{}`", vp_id);
+            ToolError::new(ErrorCode::UnknownLane, message).hint(hint)
+        })
     }
 
     pub(crate) fn log(&self) -> &MissionLog {

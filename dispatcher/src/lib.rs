@@ -6,6 +6,7 @@
 //! - [`mcp`]: the same tools for MCP hosts. [`http`]: the door over HTTP, with MCP mounted in it.
 //! - [`provider`]: the tools behind a connection that may not be there yet. [`words`]: answers as text for people.
 //! - [`config`]: options, and who is asking.
+//! - Beside the tools, for operators: `lane_mode` pauses and resumes lanes.
 //! - Inside: `find` (a mission from its log or the ledger), `ledger` (asking it), `lookups` (who is alive, how
 //!   long a queue is, at most a second old), `schedule` and `waiting` (pure), `workspace` (files below a folder,
 //!   and no other), `failure` (what NATS said, as a tool's error).
@@ -18,6 +19,7 @@ mod dispatcher;
 mod failure;
 mod find;
 pub mod http;
+mod lane_mode;
 mod ledger;
 mod lookups;
 pub mod mcp;

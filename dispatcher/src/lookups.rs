@@ -1,4 +1,4 @@
-//! What was looked up lately: who is alive, and how long a queue is. At most a second old, asked once however
+//! What was looked up lately: who is alive, how long a queue is, and whether a lane is paused. At most a second old, asked once however
 //! many callers want it, and never waited for longer than the limit.
 
 use std::collections::BTreeMap;
@@ -8,17 +8,22 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use vp_nats::connect::Connection;
+use vp_nats::lane_modes::{self, LaneModeError};
 use vp_nats::presence;
 use vp_nats::topology::{QueueState, TopologyError, lane_state};
 use vp_shared::api::Presence;
 use vp_shared::error::Chain;
 use vp_shared::ids::VpId;
+use vp_shared::lane::LaneModeRecord;
 use vp_shared::tier::Tier;
 
 /// How old an answer about presence may be.
 const PRESENCE_AGE: Duration = Duration::from_secs(1);
 /// How old an answer about a queue may be; in between a few missions more than the limit may slip in.
 const QUEUE_AGE: Duration = Duration::from_millis(200);
+
+/// How old an answer about a lane's mode may be.
+const MODE_AGE: Duration = Duration::from_secs(1);
 
 /// The queues of a lane, by tier.
 pub(crate) type Queues = BTreeMap<Tier, QueueState>;
@@ -37,18 +42,22 @@ pub(crate) enum LaneQueues {
 /// When the workers were looked at, and what was seen, if it was.
 type PresenceLook = (Instant, Option<Arc<Vec<Presence>>>);
 
-/// The two looks and their last answers.
+/// When a lane's mode was looked at, and what keeps it from starting missions, if anything does.
+type ModeLook = (Instant, Option<LaneModeRecord>);
+
+/// The looks and their last answers.
 #[derive(Debug)]
 pub(crate) struct Lookups {
     conn: Connection,
     limit: Duration,
     presence: Mutex<Option<PresenceLook>>,
     queues: Mutex<BTreeMap<VpId, (Instant, LaneQueues)>>,
+    modes: Mutex<BTreeMap<VpId, ModeLook>>,
 }
 
 impl Lookups {
     pub(crate) fn new(conn: &Connection, limit: Duration) -> Self {
-        Self { conn: conn.clone(), limit, presence: Mutex::default(), queues: Mutex::default() }
+        Self { conn: conn.clone(), limit, presence: Mutex::default(), queues: Mutex::default(), modes: Mutex::default() }
     }
 
     /// All workers that are alive; `None` when that could not be learned in time.
@@ -95,6 +104,34 @@ impl Lookups {
         };
         last.insert(vp_id.clone(), (Instant::now(), known.clone()));
         known
+    }
+
+    /// What keeps the lane from starting missions; `None` when nothing does, or when that could not be learned.
+    pub(crate) async fn closed(&self, vp_id: &VpId) -> Option<LaneModeRecord> {
+        let mut last = self.modes.lock().await;
+        if let Some((_, known)) = last.get(vp_id).filter(|(at, _)| at.elapsed() < MODE_AGE) {
+            return known.clone();
+        }
+        let known = match timeout(self.limit, lane_modes::lookup(&self.conn, vp_id)).await {
+            Ok(Ok(record)) => record.and_then(LaneModeRecord::if_closed),
+            // Workers and `vp doctor` complain of it.
+            Ok(Err(LaneModeError::NoBucket)) => None,
+            Ok(Err(error)) => {
+                tracing::warn!(%vp_id, error = %Chain(&error), "the lane's mode not read");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(%vp_id, limit_ms = self.limit.as_millis(), "the lane's mode not read in time");
+                None
+            }
+        };
+        last.insert(vp_id.clone(), (Instant::now(), known.clone()));
+        known
+    }
+
+    /// The lane's mode was set just now.
+    pub(crate) async fn forget_mode(&self, vp_id: &VpId) {
+        self.modes.lock().await.remove(vp_id);
     }
 }
 

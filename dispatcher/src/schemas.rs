@@ -4,8 +4,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 use vp_shared::api::{
-    CancelMission, Cancelled, DispatchMission, Dispatched, GetMission, ListMissions, MissionDetails,
-    MissionList, ReadResultArtifacts, ResultArtifacts, RouteWords, ToolError, ToolName, WaitMission, Waited,
+    CancelMission, Cancelled, DispatchMission, Dispatched, GetMission, LaneModeSet, ListMissions,
+    MissionDetails, MissionList, ReadResultArtifacts, ResultArtifacts, RouteWords, SetLaneMode, ToolError, ToolName, WaitMission, Waited,
 };
 use vp_shared::routing::Route;
 
@@ -70,6 +70,11 @@ fn either(mut schema: Value) -> Value {
 /// The schemas of the routing policy's question and answer.
 pub fn route_schemas() -> (Value, Value) {
     (input::<RouteWords>(), output::<Route>())
+}
+
+/// The schemas of what sets a lane's mode and of its answer.
+pub fn lane_mode_schemas() -> (Value, Value) {
+    (input::<SetLaneMode>(), output::<LaneModeSet>())
 }
 
 fn input<T: JsonSchema>() -> Value {

@@ -1,5 +1,5 @@
 //! The six tools as a NATS micro service: name `vp`, one endpoint `vp.tool.<tool name>` each; and `vp.tool.route`,
-//! which says what the user's own words ask for.
+//! which says what the user's own words ask for; and, on a subject of its own, `vp.lane.mode` for operators.
 //!
 //! The caller's session is in the header `Vp-Session`, which the caller's own door sets; where callers are not
 //! trusted, the account's permissions decide who may publish to the tools at all. Who calls `vp_wait_mission` must
@@ -16,12 +16,14 @@ use vp_shared::ids::SessionId;
 
 use crate::config::Caller;
 use crate::dispatcher::Dispatcher;
-use crate::schemas::{input_schema, output_schema, route_schemas};
+use crate::schemas::{input_schema, lane_mode_schemas, output_schema, route_schemas};
 
 /// The service's name, as `nats micro ls` shows it.
 pub const SERVICE_NAME: &str = "vp";
 /// The endpoint of the routing policy.
 const ROUTE: &str = "route";
+/// The endpoint that pauses and resumes lanes.
+const LANE_MODE: &str = "lane_mode";
 /// How many calls beside waits are handled at a time; more wait in the client.
 const MAX_CALLS: usize = 1024;
 
@@ -34,7 +36,7 @@ pub async fn serve(dispatcher: Dispatcher) -> Result<Service, ServiceError> {
     let spec = ServiceSpec {
         name: SERVICE_NAME.into(),
         description: "Delegate missions to VP lanes and follow them".into(),
-        endpoints: TOOLS.into_iter().map(endpoint).chain([route_endpoint()]).collect(),
+        endpoints: TOOLS.into_iter().map(endpoint).chain([route_endpoint(), lane_mode_endpoint()]).collect(),
         max_in_flight: MAX_CALLS + max_waits,
     };
     let conn = dispatcher.connection().clone();
@@ -64,9 +66,21 @@ fn route_endpoint() -> EndpointSpec {
     EndpointSpec { name: ROUTE.to_owned(), subject: subject::route(), metadata }
 }
 
+fn lane_mode_endpoint() -> EndpointSpec {
+    let metadata = HashMap::from([
+        ("description".to_owned(), "Pause, drain or resume a lane".to_owned()),
+        ("schema.input".to_owned(), lane_mode_schemas().0.to_string()),
+        ("schema.output".to_owned(), lane_mode_schemas().1.to_string()),
+    ]);
+    EndpointSpec { name: LANE_MODE.to_owned(), subject: subject::lane_mode(), metadata }
+}
+
 async fn handle(dispatcher: &Dispatcher, waits: &Semaphore, request: ServiceRequest) -> Vec<u8> {
     if request.endpoint == ROUTE {
         return Answer(dispatcher.route(&request.body)).to_json();
+    }
+    if request.endpoint == LANE_MODE {
+        return dispatcher.answer_lane_mode(&request.body).await;
     }
     match accept(waits, &request) {
         Ok((tool, caller, _permit)) => dispatcher.call(tool, &request.body, &caller).await,

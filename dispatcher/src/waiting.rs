@@ -2,6 +2,7 @@
 
 use vp_nats::topology::QueueState;
 use vp_shared::api::{MissionView, Presence};
+use vp_shared::lane::LaneModeRecord;
 use vp_shared::mission::Status;
 use vp_shared::time::UtcTime;
 
@@ -16,6 +17,8 @@ pub(crate) struct Around<'a> {
     pub(crate) queue: Option<QueueState>,
     /// The lane has no queue at all.
     pub(crate) queue_missing: bool,
+    /// What keeps the lane from starting missions, if anything is known to.
+    pub(crate) closed: Option<&'a LaneModeRecord>,
 }
 
 /// Why it has not started or ended; `None` when it has ended, or runs as it should.
@@ -44,6 +47,9 @@ fn queued(mission: &MissionView, around: Around<'_>) -> String {
     let lane = &mission.vp_id;
     if around.queue_missing {
         return format!("lane {lane} has no queue: run `vp up`, or `vp lanes --apply`");
+    }
+    if let Some(record) = around.closed {
+        return format!("lane {lane} is {record}");
     }
     let others = others(mission, around).unwrap_or_default();
     let workers = around.workers.map(|all| LaneWorkers::of(lane, all));
@@ -103,7 +109,7 @@ mod tests {
 
     fn why(mission: &MissionView, workers: &[Presence], waiting: u64) -> Option<String> {
         let queue = QueueState { waiting, in_hand: 0, pulls: 0 };
-        let around = Around { workers: Some(workers), queue: Some(queue), queue_missing: false };
+        let around = Around { workers: Some(workers), queue: Some(queue), ..Around::default() };
         waiting_because(mission, around, UtcTime::parse("2026-11-22T10:00:00Z").unwrap())
     }
 
@@ -126,6 +132,19 @@ mod tests {
             "all 2 slots of vp.coder.primary are busy, and 7 missions wait in its queue `normal`"
         );
         assert_eq!(said(&here(1, false), 1), "it waits for a slot of vp.coder.primary");
+    }
+
+    #[test]
+    fn in_a_paused_lane_a_mission_says_who_paused_it_and_why() {
+        let record = serde_json::from_value(
+            json!({"mode": "paused", "by": "console", "reason": "a broken tool", "since": "2026-11-22T09:00:00Z"}),
+        );
+        let record = record.unwrap();
+        let around = Around { workers: Some(&[]), closed: Some(&record), ..Around::default() };
+        let said = |mission| waiting_because(&mission, around, UtcTime::parse("2026-11-22T10:00:00Z").unwrap());
+        let why = "lane vp.coder.primary is paused by console since 2026-11-22T09:00:00.000000Z: a broken tool";
+        assert_eq!(said(mission("queued", &json!({}))).unwrap(), why);
+        assert_eq!(said(mission("running", &json!({}))), None);
     }
 
     #[test]

@@ -113,6 +113,26 @@ pub(crate) async fn ask(conn: &Connection, name: &str, body: &Value) -> Result<V
     }
 }
 
+/// Stores a message and waits until that is confirmed, all within `patience`.
+pub(crate) async fn put(
+    conn: &Connection,
+    subject: String,
+    headers: HeaderMap,
+    body: Bytes,
+    patience: Duration,
+) -> Result<(), ApiError> {
+    #[derive(Deserialize)]
+    struct PubAck {
+        error: Option<ErrorBody>,
+    }
+    let answer = request(conn, subject, Some(headers), body, patience).await?;
+    match serde_json::from_slice::<PubAck>(&answer.payload) {
+        Ok(PubAck { error: None }) => Ok(()),
+        Ok(PubAck { error: Some(error) }) => Err(error.into()),
+        Err(error) => Err(ApiError::Client(format!("unreadable acknowledgement: {error}"))),
+    }
+}
+
 /// A stored message, read from the stream's leader.
 #[derive(Debug)]
 pub(crate) struct Raw {

@@ -6,6 +6,7 @@
 //! - [`delivery`]: queue entries, pulled, renewed, acked. [`watch`]: hints that something was published.
 //! - [`reader`]: ordered reading from a place. [`notices`], [`progress`]: the other two streams.
 //! - [`presence`]: who is alive, and the proof that one is not. [`service`]: request and reply.
+//! - [`lane_modes`]: whether lanes start missions: set, looked up, followed.
 //! - [`health`]: what the server tells of itself. [`bridges`]: what bridges tell of themselves.
 //! - [`retry`], [`clock`]: delays and time for who acts. [`crash`]: where a test can make a process die.
 //! - [`raw`]: plain JetStream, to be measured against.
@@ -22,6 +23,7 @@ pub mod delivery;
 pub mod harness;
 mod headers;
 pub mod health;
+pub mod lane_modes;
 pub mod mission_log;
 pub mod notices;
 pub mod presence;

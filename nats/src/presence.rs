@@ -9,7 +9,6 @@ use std::time::Duration;
 use async_nats::{HeaderMap, header};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 use vp_shared::api::{Presence, WorkerAnswer, WorkerQuestion};
@@ -17,7 +16,7 @@ use vp_shared::ids::WorkerId;
 use vp_shared::time::UtcTime;
 
 use crate::ack::is_marker;
-use crate::api::{self, ApiError, ErrorBody, Pick, ask, read_message};
+use crate::api::{self, ApiError, Pick, ask, read_message};
 use crate::connect::Connection;
 use crate::headers::{KV_OPERATION, key_unchanged_since};
 use crate::reader::{Reader, Record, Start};
@@ -97,16 +96,7 @@ async fn put(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<(), ApiError> {
-    #[derive(Deserialize)]
-    struct PubAck {
-        error: Option<ErrorBody>,
-    }
-    let answer = api::request(conn, format!("{KEYS}{worker_id}"), Some(headers), body, PATIENCE).await?;
-    match serde_json::from_slice::<PubAck>(&answer.payload) {
-        Ok(PubAck { error: None }) => Ok(()),
-        Ok(PubAck { error: Some(error) }) => Err(error.into()),
-        Err(error) => Err(ApiError::Client(format!("unreadable acknowledgement: {error}"))),
-    }
+    api::put(conn, format!("{KEYS}{worker_id}"), headers, body, PATIENCE).await
 }
 
 /// The worker's presence, from the bucket's leader. `None`: its key is gone.

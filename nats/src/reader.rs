@@ -1,6 +1,6 @@
 //! Ordered reading of a stream from a known place, without acks: the projector's way, and every follower's.
 
-mod feed;
+pub(crate) mod feed;
 
 use std::time::Duration;
 

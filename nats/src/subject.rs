@@ -4,7 +4,8 @@
 //!   `missions.<vp_id>.<mission_id>.dispatched.<tier>`. A vp_id is always three tokens.
 //! - `missions.<vp_id>.<mission_id>.timer`: no event; it carries the schedule and vanishes when it fires.
 //! - `progress.<vp_id>.<mission_id>`, `notices.<session token>`, `workers.<worker_id>`,
-//!   `vp.tool.<tool name>`, `vp.ledger.<question>`.
+//!   `vp.tool.<tool name>`, `vp.lane.mode`, `vp.ledger.<question>`.
+//! - `$KV.LANES.<vp_id>`: the key of a lane's mode.
 
 use std::fmt;
 use std::str::FromStr;
@@ -138,6 +139,18 @@ pub fn notices(session_id: &SessionId) -> String {
     format!("notices.{}", session_token(session_id))
 }
 
+const LANE_MODE_KEYS: &str = "$KV.LANES.";
+
+/// The key of a lane's mode.
+pub(crate) fn lane_mode_key(vp_id: &VpId) -> String {
+    format!("{LANE_MODE_KEYS}{vp_id}")
+}
+
+/// The lane of a key, the other way of [`lane_mode_key`].
+pub(crate) fn lane_of_mode_key(key: &str) -> Option<VpId> {
+    VpId::new(key.strip_prefix(LANE_MODE_KEYS)?).ok()
+}
+
 /// A worker's own subject, on which it answers questions.
 pub fn worker(worker_id: &WorkerId) -> String {
     format!("workers.{worker_id}")
@@ -151,6 +164,11 @@ pub fn tool(tool: ToolName) -> String {
 /// Where the routing policy is asked, beside the tools.
 pub fn route() -> String {
     "vp.tool.route".to_owned()
+}
+
+/// Where a lane's mode is set. Not among the tools' subjects: who may call these may not pause lanes by that.
+pub fn lane_mode() -> String {
+    "vp.lane.mode".to_owned()
 }
 
 /// Where the ledger is asked.

@@ -27,6 +27,8 @@ pub const PROGRESS: &str = "PROGRESS";
 pub const NOTICES: &str = "NOTICES";
 /// The key-value bucket of the workers' presence.
 pub const WORKERS: &str = "WORKERS";
+/// The key-value bucket of the lanes' modes.
+pub const LANES: &str = "LANES";
 
 /// What is asked of the streams.
 #[derive(Debug, Clone)]

@@ -18,6 +18,7 @@ use vp_nats::presence::{
 use vp_shared::api::{LanePresence, Presence, WorkerAnswer};
 use vp_shared::event::{EventBody, WorkerRef};
 use vp_shared::ids::WorkerId;
+use vp_shared::lane::LaneMode;
 use vp_shared::mission::Liveness;
 
 /// Of a lane with a lease of 12 s.
@@ -26,7 +27,7 @@ const SELF_KILL: Duration = Duration::from_secs(10);
 fn presence(worker: &WorkerRef, busy: u32) -> Presence {
     Presence {
         worker: worker.clone(),
-        lanes: vec![LanePresence { vp_id: lane_id(), slots: 4, busy, starved_since: None }],
+        lanes: vec![LanePresence { vp_id: lane_id(), slots: 4, busy, starved_since: None, mode: LaneMode::Open }],
         since: clock::now(),
         draining: false,
         workspaces: None,

@@ -17,8 +17,8 @@ pub use ledger::{
 };
 pub use tools::{
     ArtifactExcerpt, CancelMission, CancelStatus, Cancelled, DispatchMission, Dispatched, GetMission,
-    ListMissions, MAX_INPUTS_BYTES, MissionDetails, MissionList, Priority, ReadResultArtifacts,
-    ResultArtifacts, RouteWords, StatusFilter, TOOLS, ToolName, WaitMission, Waited,
+    LaneModeSet, ListMissions, MAX_INPUTS_BYTES, MissionDetails, MissionList, Priority, ReadResultArtifacts,
+    ResultArtifacts, RouteWords, SetLaneMode, StatusFilter, TOOLS, ToolName, WaitMission, Waited,
 };
 pub use views::{AttemptStatus, AttemptView, CancelView, EventView, MissionView};
 pub use worker::{LanePresence, Presence, ProcessMark, WorkerAnswer, WorkerQuestion, WorkspaceStatus};

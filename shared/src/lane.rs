@@ -1,5 +1,7 @@
 //! Lane profiles: what a lane is called, what runs its missions, and within which limits.
 
+mod mode;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::CategoryRule;
 use crate::ids::VpId;
 use crate::retry::RetryPolicy;
+
+pub use mode::{LaneMode, LaneModeRecord};
 
 /// One lane, as the configuration describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

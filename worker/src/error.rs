@@ -39,6 +39,9 @@ pub enum WorkerError {
     /// It cannot hear what happens to its missions.
     #[error("the worker cannot follow its lanes")]
     Watch(#[source] WatchError),
+    /// It cannot hear which of its lanes are paused.
+    #[error("nats-server does not say whether the worker's lanes are paused")]
+    LaneModes,
     /// Attempts would have no place.
     #[error("cannot make the workspace root `{}`: check its parent's permissions", path.display())]
     Workspace {

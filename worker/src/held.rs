@@ -262,6 +262,13 @@ impl HeldMissions {
         }
     }
 
+    /// Wants all attempts of a lane to stop.
+    pub(crate) fn stop_lane(&self, vp_id: &VpId, wish: Stop) {
+        for held in self.map().values().filter(|held| held.vp_id == *vp_id) {
+            held.stop(wish);
+        }
+    }
+
     /// Something was published on a mission's subject, or was tried to.
     pub(crate) fn hint(&self, subject: &MissionSubject) {
         let map = self.map();

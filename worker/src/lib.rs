@@ -4,7 +4,7 @@
 //! carries out what comes back. Contents:
 //!
 //! - [`Worker`], [`WorkerConfig`]: start, drain, stop.
-//! - `run`, `queues`, `turns`: a free slot asks the tiers in turn.
+//! - `run`, `queues`, `turns`: a free slot asks the tiers in turn. `mode`: whether a lane starts missions at all.
 //! - `claim`: a delivery, decided. `owner`: a mission that may be written to, with compare-and-set.
 //! - `attempt`: prepare, execute, finish, lay down, conclude, ack. `executor`: what runs it.
 //! - `workspace`, `artifacts`, `receipt`: the attempt's directory and what is left in it.
@@ -23,6 +23,7 @@ mod held;
 pub mod keeper;
 mod lease;
 mod ledger;
+mod mode;
 mod owner;
 mod presence;
 mod process;

@@ -119,6 +119,7 @@ fn now(shared: &Shared, lanes: &[Arc<Lane>], since: UtcTime) -> Presence {
         slots: lane.profile.slots,
         busy: lane.busy(),
         starved_since: lane.supply.starved_since(),
+        mode: lane.mode(),
     });
     Presence {
         worker: shared.me.clone(),

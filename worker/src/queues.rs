@@ -171,9 +171,14 @@ impl Queues {
         resting.min()
     }
 
-    /// Ends all pulls that stand, so that no entry is on its way to a worker that is gone.
-    pub(crate) async fn close(self) {
-        let pulls = self.tiers.into_iter().filter_map(|queue| queue.pull);
+    /// Ends all pulls that stand, so that no entry is on its way to who does not want it any more.
+    pub(crate) async fn close(&mut self) {
+        let pulls = self.tiers.iter_mut().filter_map(|queue| {
+            if queue.state == State::Empty {
+                queue.state = State::Open;
+            }
+            queue.pull.take()
+        });
         join_all(pulls.map(|(pull, _)| pull.close())).await;
     }
 

@@ -3,28 +3,35 @@
 //! A tier with a pull that stands at the server is known to be empty, so under a backlog a slot costs one request,
 //! and none while nothing waits. Nothing is fetched that has no slot: an entry that comes when all are taken goes
 //! back at once, and its tier is asked again when a slot is free.
+//!
+//! While an operator has closed the lane nothing is asked and nothing stands. What runs goes on; when the lane is
+//! draining it is given back after the drain time.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::pending;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use vp_nats::delivery::Delivery;
 use vp_shared::error::Chain;
 use vp_shared::ids::VpId;
-use vp_shared::lane::LaneProfile;
+use vp_shared::lane::{LaneMode, LaneProfile};
 
 use crate::claim;
-use crate::held::Terms;
+use crate::held::{Stop, Terms};
 use crate::queues::{Arrival, Queues};
 use crate::starved::Supply;
 use crate::turns::Turns;
 use crate::worker::Shared;
+
+/// How often what has not ended in the drain time is told to end: an attempt may just have begun.
+const RELEASE_AGAIN: Duration = Duration::from_secs(1);
 
 /// A lane as this worker serves it.
 #[derive(Debug)]
@@ -34,6 +41,7 @@ pub(crate) struct Lane {
     pub(crate) profile: LaneProfile,
     pub(crate) terms: Terms,
     pub(crate) supply: Supply,
+    mode: watch::Sender<LaneMode>,
     slots: Arc<Semaphore>,
     /// How many slots attempts have; a free one that the loop holds for the next entry does not count.
     taken: Arc<AtomicU32>,
@@ -85,6 +93,7 @@ impl Lane {
             terms: Terms::of(&profile),
             profile,
             supply: Supply::new(),
+            mode: watch::Sender::default(),
             slots: Arc::new(Semaphore::new(slots)),
             taken: Arc::default(),
             finishing: Arc::new(Semaphore::new(slots)),
@@ -94,6 +103,21 @@ impl Lane {
     /// How many slots are taken.
     pub(crate) fn busy(&self) -> u32 {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Whether it starts missions.
+    pub(crate) fn mode(&self) -> LaneMode {
+        *self.mode.borrow()
+    }
+
+    /// Lets it start missions or not.
+    pub(crate) fn set_mode(&self, mode: LaneMode) {
+        let changed = self.mode.send_if_modified(|now| std::mem::replace(now, mode) != mode);
+        if changed {
+            // What waited meanwhile was not kept from it.
+            self.supply.served();
+            tracing::info!(vp_id = %self.vp_id, %mode, "the lane's mode has changed");
+        }
     }
 
     fn slot(&self, permit: OwnedSemaphorePermit) -> Slot {
@@ -114,11 +138,15 @@ pub(crate) async fn serve(lane: Arc<Lane>, drain: CancellationToken) {
         attempts: JoinSet::new(),
         spare: None,
         drain,
+        mode: lane.mode.subscribe(),
         lane,
     };
-    serving.until_drained().await;
-    let Serving { mut attempts, lane, queues, .. } = serving;
-    queues.close().await;
+    while !serving.drain.is_cancelled() {
+        serving.while_open().await;
+        serving.queues.close().await;
+        serving.while_closed().await;
+    }
+    let Serving { mut attempts, lane, .. } = serving;
     while let Some(ended) = attempts.join_next().await {
         note(&lane, ended);
     }
@@ -132,16 +160,17 @@ struct Serving {
     /// A free slot that no entry has taken yet.
     spare: Option<OwnedSemaphorePermit>,
     drain: CancellationToken,
+    mode: watch::Receiver<LaneMode>,
 }
 
 impl Serving {
-    async fn until_drained(&mut self) {
+    async fn while_open(&mut self) {
         loop {
             let slots = Arc::clone(&self.lane.slots);
             let rested = at(self.queues.next_asked());
             tokio::select! {
                 biased;
-                () = self.drain.cancelled() => return,
+                () = closed(&self.drain, &mut self.mode) => return,
                 Some(ended) = self.attempts.join_next() => note(&self.lane, ended),
                 permit = slots.acquire_owned(), if self.spare.is_none() => self.spare = permit.ok(),
                 arrival = self.queues.arrival() => self.arrived(arrival).await,
@@ -149,6 +178,30 @@ impl Serving {
             }
             if self.spare.is_some() {
                 self.fill().await;
+            }
+        }
+    }
+
+    /// Until the lane is open again or the worker drains.
+    async fn while_closed(&mut self) {
+        self.spare = None;
+        let drain_time = self.lane.shared.config.drain_timeout;
+        let mut release_at = None;
+        loop {
+            release_at = match *self.mode.borrow_and_update() {
+                LaneMode::Open => return,
+                LaneMode::Paused => None,
+                LaneMode::Draining => release_at.or_else(|| Some(Instant::now() + drain_time)),
+            };
+            tokio::select! {
+                biased;
+                () = self.drain.cancelled() => return,
+                _ = self.mode.changed() => {}
+                Some(ended) = self.attempts.join_next() => note(&self.lane, ended),
+                () = at(release_at), if !self.attempts.is_empty() => {
+                    self.lane.shared.held.stop_lane(&self.lane.vp_id, Stop::Release);
+                    release_at = Some(Instant::now() + RELEASE_AGAIN);
+                }
             }
         }
     }
@@ -184,7 +237,7 @@ impl Serving {
             loop {
                 let item = tokio::select! {
                     biased;
-                    () = self.drain.cancelled() => None,
+                    () = closed(&self.drain, &mut self.mode) => None,
                     item = pull.next() => Some(item),
                 };
                 let Some(item) = item else { return pull.close().await };
@@ -230,6 +283,15 @@ impl Serving {
                 tracing::error!(%mission_id, vp_id = %lane.vp_id, "an attempt panicked; the mission comes again");
             }
         });
+    }
+}
+
+/// Returns when nothing more is to be started.
+async fn closed(drain: &CancellationToken, mode: &mut watch::Receiver<LaneMode>) {
+    tokio::select! {
+        () = drain.cancelled() => {}
+        // The sender is a part of the lane that is served.
+        _ = mode.wait_for(|mode| !mode.is_open()) => {}
     }
 }
 

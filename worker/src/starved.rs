@@ -72,7 +72,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, lanes: Vec<Arc<Lane>>, end: Cancel
 
 async fn look(shared: &Shared, lane: &Lane, after: Duration) {
     let vp_id = &lane.vp_id;
-    if lane.busy() >= lane.profile.slots {
+    if lane.busy() >= lane.profile.slots || !lane.mode().is_open() {
         lane.supply.served();
         return;
     }
@@ -92,7 +92,7 @@ async fn look(shared: &Shared, lane: &Lane, after: Duration) {
         if lane.supply.served() {
             tracing::info!(%vp_id, "no entries wait any more");
         }
-    } else if silent_seconds >= after.as_secs() && lane.supply.starves() {
+    } else if silent_seconds >= after.as_secs() && lane.mode().is_open() && lane.supply.starves() {
         tracing::warn!(
             worker_id = %shared.me.worker_id, %vp_id, waiting, silent_seconds, free = lane.profile.slots - lane.busy(),
             "entries wait and slots are free, and none comes: is the lane's consumer paused? see `vp doctor`"

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use vp_nats::clock;
 use vp_nats::connect::Connection;
+use vp_nats::lane_modes::LaneModeWatch;
 use vp_nats::mission_log::MissionLog;
 use vp_nats::presence::Questions;
 use vp_nats::watch::MissionWatch;
@@ -21,7 +22,7 @@ use crate::config::WorkerConfig;
 use crate::error::WorkerError;
 use crate::held::{HeldMissions, Stop};
 use crate::run::Lane;
-use crate::{lease, presence, process, retain, run, starved, watch as hints};
+use crate::{lease, mode, presence, process, retain, run, starved, watch as hints};
 
 /// How long giving attempts back may take beyond the executors' grace.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
@@ -183,6 +184,13 @@ impl Crew {
                 () = ended.cancelled() => {}
             }
             ("answers", Ok(()))
+        });
+        let mut modes = LaneModeWatch::new(&shared.conn);
+        mode::first(&mut modes, &lanes).await?;
+        let heard = mode::keep(modes, lanes.clone(), end.clone());
+        duties.spawn(async move {
+            heard.await;
+            ("lane modes", Ok(()))
         });
         let since = clock::now();
         presence::first(shared, &lanes, since, seen).await?;

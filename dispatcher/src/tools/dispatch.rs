@@ -66,7 +66,7 @@ impl Dispatcher {
     pub async fn dispatch(&self, input: DispatchMission, caller: &Caller) -> Result<Dispatched, ToolError> {
         input.check()?;
         let session_id = session(caller)?;
-        let lane = self.lane(&input)?;
+        let lane = self.lane(&input.vp_id)?;
         self.fits_into_a_message(&input)?;
         let asked = Asked::of(&input);
         let accepted = match schedule(input.not_before, input.deadline, now()) {
@@ -79,12 +79,16 @@ impl Dispatcher {
         };
         let live_worker = input.require_live_worker;
         let prepared = prepare(input, &asked, times, &session_id, caller);
-        let (stored, no_worker) = tokio::join!(self.store(&asked, Ok(&prepared), caller), async {
-            if live_worker { None } else { self.worker_warning(&asked.vp_id).await }
-        });
+        let no_worker =
+            async { if live_worker { None } else { self.worker_warning(&asked.vp_id).await } };
+        let (stored, no_worker, paused) = tokio::join!(
+            self.store(&asked, Ok(&prepared), caller),
+            no_worker,
+            self.mode_warning(&asked.vp_id)
+        );
         let mut dispatched = stored?;
         if !dispatched.status.is_terminal() {
-            dispatched.warnings.extend(warning.into_iter().chain(no_worker));
+            dispatched.warnings.extend(warning.into_iter().chain(no_worker).chain(paused));
         }
         Ok(dispatched)
     }

@@ -6,6 +6,7 @@ mod cancel;
 mod dispatch;
 mod get;
 mod hostile;
+mod lane_mode;
 mod service;
 mod trouble;
 mod wait;

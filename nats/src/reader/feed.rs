@@ -31,7 +31,7 @@ const INACTIVE: Duration = Duration::from_mins(1);
 
 /// An open consumer and its pulls.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(crate) struct Feed {
     conn: Connection,
     subscriber: Subscriber,
     request: Subject,
@@ -49,7 +49,7 @@ pub(super) struct Feed {
 }
 
 /// What came of waiting.
-pub(super) enum Heard {
+pub(crate) enum Heard {
     Records(Vec<Record>),
     Nothing,
     Ended(String),
@@ -63,7 +63,7 @@ enum Came {
 }
 
 impl Feed {
-    pub(super) async fn open(
+    pub(crate) async fn open(
         conn: &Connection,
         stream: &str,
         filters: &[String],
@@ -97,13 +97,13 @@ impl Feed {
         Ok(feed)
     }
 
-    pub(super) fn pending(&self) -> u64 {
+    pub(crate) fn pending(&self) -> u64 {
         self.pending
     }
 
     /// Waits for messages and takes all that are there, at most `max`. Cancel safe: once a message is in hand
     /// nothing is awaited.
-    pub(super) async fn next(&mut self, max: usize, deadline: Instant) -> Heard {
+    pub(crate) async fn next(&mut self, max: usize, deadline: Instant) -> Heard {
         loop {
             if let Some(why) = self.ended.take() {
                 return Heard::Ended(why);

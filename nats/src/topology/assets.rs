@@ -8,7 +8,7 @@ use vp_shared::ids::VpId;
 use vp_shared::lane::LaneProfile;
 use vp_shared::tier::Tier;
 
-use super::{MISSIONS, NOTICES, PROGRESS, TopologyConfig, WORKERS, queue_consumer};
+use super::{LANES, MISSIONS, NOTICES, PROGRESS, TopologyConfig, WORKERS, queue_consumer};
 use crate::subject::{ALL_MISSIONS, ALL_NOTICES, ALL_PROGRESS, lane_queue};
 
 /// A repeat within this is dropped by its message id. Short for missions: there the compare-and-set refuses a repeat
@@ -109,11 +109,20 @@ pub(super) fn streams(config: &TopologyConfig) -> Vec<Asset> {
         ("allow_msg_ttl", json!(true)),
         ("subject_delete_marker_ttl", nanos(MARKER_AGE)),
     ];
+    // One value a lane, kept until it is set again.
+    let lanes = vec![
+        ("max_age", json!(0)),
+        ("discard", json!("new")),
+        ("max_msgs_per_subject", json!(1)),
+        ("deny_delete", json!(true)),
+        ("allow_rollup_hdrs", json!(true)),
+    ];
     vec![
         stream(MISSIONS, ALL_MISSIONS, config, missions),
         stream(PROGRESS, ALL_PROGRESS, config, progress),
         stream(NOTICES, ALL_NOTICES, config, notices),
         stream(&format!("KV_{WORKERS}"), &format!("$KV.{WORKERS}.>"), config, workers),
+        stream(&format!("KV_{LANES}"), &format!("$KV.{LANES}.>"), config, lanes),
     ]
 }
 

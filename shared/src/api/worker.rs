@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::WorkerRef;
 use crate::ids::{Attempt, MissionId, VpId};
+use crate::lane::LaneMode;
 use crate::time::UtcTime;
 
 /// The value of a worker's presence key: it lives, and this is what it does.
@@ -71,6 +72,9 @@ pub struct LanePresence {
     /// Since when it gets no entry although slots are free and entries wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starved_since: Option<UtcTime>,
+    /// Whether it starts missions of the lane, as it has last heard.
+    #[serde(default, skip_serializing_if = "LaneMode::is_open")]
+    pub mode: LaneMode,
 }
 
 /// What anyone may ask a worker on its own subject.

@@ -141,7 +141,7 @@ mod tests {
                 host: "host".into(),
                 version: version.into(),
             },
-            lanes: vec![LanePresence { vp_id: vp_id.clone(), slots: 1, busy: 0, starved_since }],
+            lanes: vec![LanePresence { vp_id: vp_id.clone(), slots: 1, busy: 0, starved_since, mode: LaneMode::Open }],
             since: UtcTime::from_micros(0),
             draining: false,
             workspaces: None,

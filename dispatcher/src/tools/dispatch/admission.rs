@@ -15,19 +15,6 @@ const BACKLOG_RETRY_SECONDS: u64 = 30;
 const ENVELOPE_BYTES: usize = 8 * 1024;
 
 impl Dispatcher {
-    pub(super) fn lane(&self, input: &DispatchMission) -> Result<&LaneProfile, ToolError> {
-        let lanes = &self.config().lanes;
-        lanes.get(&input.vp_id).ok_or_else(|| {
-            let known: Vec<_> = lanes.keys().map(|vp_id| format!("`{vp_id}`")).collect();
-            let hint = match known.as_slice() {
-                [] => "no lane is configured".to_owned(),
-                known => format!("known lanes: {}", known.join(", ")),
-            };
-            let message = format!("`vp_id`: there is no lane `{}`", input.vp_id);
-            ToolError::new(ErrorCode::UnknownLane, message).hint(hint)
-        })
-    }
-
     /// Whether the lane takes another mission now; a warning, if there is one.
     pub(super) async fn admit(
         &self,
@@ -35,6 +22,7 @@ impl Dispatcher {
         lane: &LaneProfile,
     ) -> Result<Option<String>, ToolError> {
         if input.require_live_worker {
+            self.require_open(&input.vp_id).await?;
             self.require_worker(&input.vp_id).await?;
         }
         if lane.max_backlog == 0 {
@@ -58,6 +46,13 @@ impl Dispatcher {
         }
     }
 
+    /// Who wants a live worker wants a mission that starts, and a lane that is paused starts none.
+    async fn require_open(&self, vp_id: &VpId) -> Result<(), ToolError> {
+        let Some(record) = self.lookups().closed(vp_id).await else { return Ok(()) };
+        let error = ToolError::new(ErrorCode::LaneUnavailable, format!("lane {vp_id} is {record}"));
+        Err(error.hint("dispatch without `require_live_worker`: the mission waits then until the lane is resumed"))
+    }
+
     async fn require_worker(&self, vp_id: &VpId) -> Result<(), ToolError> {
         let Some(all) = self.lookups().presence().await else {
             let error =
@@ -78,6 +73,11 @@ impl Dispatcher {
         let workers = LaneWorkers::of(vp_id, &all);
         (workers.pulling == 0)
             .then(|| format!("no live worker serves {vp_id}: the mission waits until one does"))
+    }
+
+    pub(super) async fn mode_warning(&self, vp_id: &VpId) -> Option<String> {
+        let record = self.lookups().closed(vp_id).await?;
+        Some(format!("lane {vp_id} is {record}; it starts no mission until it is resumed"))
     }
 
     /// JSON may write one byte as six; what the server would refuse is refused here, by name.
