@@ -2,7 +2,7 @@
 //!
 //! - `desk`: what every page works with. `door`: who comes in, and what every answer carries.
 //! - `sessions`, `feed`, `missions`, `mission`, `lanes`, `standing`: a page each. `login`, `assets`.
-//! - `actions`: cancel and dispatch again, asked of the dispatcher over NATS.
+//! - `actions`: cancel and dispatch again, asked of the dispatcher over NATS. `lane_mode`: pause, drain, resume.
 //! - `files`: artifacts, read where the worker left them. `live`: what has changed, without a reload.
 //! - `view`: times, sizes and outputs as they are shown. `refused`: what could not be shown, as a page.
 //!
@@ -14,6 +14,7 @@ mod desk;
 mod door;
 mod feed;
 mod files;
+mod lane_mode;
 mod lanes;
 mod live;
 mod login;
@@ -124,6 +125,7 @@ fn router(desk: Desk) -> Router {
         .route("/missions/{mission_id}/again", get(actions::ask_again).post(actions::again))
         .route("/lanes", get(lanes::page))
         .route("/lanes/live", get(lanes::live))
+        .route("/lanes/{vp_id}/{act}", get(lane_mode::ask).post(lane_mode::set))
         .route("/ledger", get(standing::page))
         .route("/ledger/live", get(standing::live))
         .route("/login", get(login::page).post(login::login))

@@ -265,8 +265,10 @@ pub async fn start_worker(
     // Where its credentials do not allow that, the server refuses and the worker says so.
     config.may_create_consumers = true;
     Worker::start(conn, config).await.map_err(|error| match &error {
-        WorkerError::Presence { .. } | WorkerError::Watch(_) | WorkerError::LaneModes => Failed::from_error(Exit::Unavailable, &error)
-            .hint("is nats-server up, with a leader, and its store not full? make room if it is"),
+        WorkerError::Presence { .. } | WorkerError::Watch(_) | WorkerError::LaneModes => {
+            Failed::from_error(Exit::Unavailable, &error)
+                .hint("is nats-server up, with a leader, and its store not full? make room if it is")
+        }
         _ => Failed::from_error(Exit::Failure, &error),
     })
 }

@@ -11,9 +11,17 @@ fn help_says_what_there_is() {
     let sandbox = Sandbox::new();
     let help = |args: &[&str]| String::from_utf8(sandbox.vp(args).stdout).unwrap();
     insta::assert_snapshot!("help", help(&["--help"]));
-    for command in
-        ["dispatch", "wait", "notices", "bench", "demo", "ledger rebuild", "prune", "prune workspaces"]
-    {
+    for command in [
+        "dispatch",
+        "wait",
+        "notices",
+        "bench",
+        "demo",
+        "ledger rebuild",
+        "lanes",
+        "prune",
+        "prune workspaces",
+    ] {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");
         insta::assert_snapshot!(format!("help_{}", command.replace(' ', "_")), help(&args));
@@ -189,6 +197,62 @@ fn what_is_too_old_is_pruned_by_hand_and_the_mission_is_still_told_of() {
     let (code, ledger, said) = json(&["prune", "ledger", "--dry-run"]);
     assert_eq!((code, &ledger["missions"]), (Some(0), &0.into()), "{said}");
     assert!(json(&["ledger", "status"]).1["retention"]["next_at"].is_string());
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
+fn a_lane_is_paused_by_name_and_everybody_is_told_until_it_is_resumed() {
+    let sandbox = Sandbox::new();
+    let repo = git_repository();
+    let up = sandbox.up();
+    let lane = "vp.general.primary";
+    let vp = |args: &[&str]| {
+        let out = sandbox.vp(args);
+        let (said, shown) = (String::from_utf8(out.stderr).unwrap(), String::from_utf8(out.stdout).unwrap());
+        (out.status.code(), shown, said)
+    };
+    let json = |args: &[&str]| -> Value {
+        let (code, shown, said) = vp(&[args, &["-o", "json"]].concat());
+        assert_eq!(code, Some(0), "{args:?}: {said}");
+        serde_json::from_str(&shown).unwrap()
+    };
+    let of = |lanes: &Value| {
+        lanes["lanes"].as_array().unwrap().iter().find(|found| found["vp_id"] == lane).unwrap().clone()
+    };
+    assert_eq!(of(&json(&["lanes"]))["mode"], "open");
+    let (code, shown, said) = vp(&["lanes", "--pause", lane, "--reason", "mending it"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(shown.contains("MODE") && shown.contains("paused"), "{shown}");
+    assert!(said.contains(&format!("{lane} is paused by ")) && said.contains(": mending it"), "{said}");
+    let paused = of(&json(&["lanes", "--pause", lane]));
+    assert_eq!((&paused["mode"], &paused["mode_set"]["reason"]), (&"paused".into(), &"mending it".into()));
+    assert!(
+        paused["mode_set"]["by"].as_str().unwrap().contains('@') && paused["mode_set"]["since"].is_string()
+    );
+
+    let constraint = format!("repo={}", repo.path().display());
+    let dispatch = ["dispatch", "--session", "me", "--lane", lane, "--constraint", &constraint, "Report"];
+    let dispatched = json(&dispatch);
+    assert!(dispatched["warnings"].to_string().contains("mending it"), "{dispatched}");
+    let mission = dispatched["mission_id"].as_str().unwrap();
+    let got = json(&["get", mission]);
+    assert!(got["waiting_because"].as_str().unwrap().contains("is paused by"), "{got}");
+    let checks = json(&["doctor"])["checks"].to_string();
+    assert!(checks.contains(&format!("1 missions wait until `vp lanes --resume {lane}`")), "{checks}");
+    assert_eq!(vp(&["wait", mission, "--timeout", "1"]).0, Some(5));
+
+    assert_eq!(of(&json(&["lanes", "--resume", lane]))["mode"], "open");
+    assert_eq!(json(&["wait", mission])["mission"]["status"], "completed");
+    assert_eq!(of(&json(&["lanes", "--drain", lane]))["mode"], "draining");
+    for wrong in [
+        &["lanes", "--pause", "vp.no.lane"][..],
+        &["lanes", "--pause", "nonsense"],
+        &["lanes", "--pause", lane, "--resume", lane],
+        &["lanes", "--reason", "x"],
+        &["lanes", "--pause", lane, "--reason", ""],
+    ] {
+        assert_ne!(vp(wrong).0, Some(0), "{wrong:?}");
+    }
     assert_eq!(up.stop(), Some(0));
 }
 

@@ -57,7 +57,13 @@ pub(crate) struct Lookups {
 
 impl Lookups {
     pub(crate) fn new(conn: &Connection, limit: Duration) -> Self {
-        Self { conn: conn.clone(), limit, presence: Mutex::default(), queues: Mutex::default(), modes: Mutex::default() }
+        Self {
+            conn: conn.clone(),
+            limit,
+            presence: Mutex::default(),
+            queues: Mutex::default(),
+            modes: Mutex::default(),
+        }
     }
 
     /// All workers that are alive; `None` when that could not be learned in time.

@@ -5,7 +5,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 use vp_shared::api::{
     CancelMission, Cancelled, DispatchMission, Dispatched, GetMission, LaneModeSet, ListMissions,
-    MissionDetails, MissionList, ReadResultArtifacts, ResultArtifacts, RouteWords, SetLaneMode, ToolError, ToolName, WaitMission, Waited,
+    MissionDetails, MissionList, ReadResultArtifacts, ResultArtifacts, RouteWords, SetLaneMode, ToolError,
+    ToolName, WaitMission, Waited,
 };
 use vp_shared::routing::Route;
 

@@ -141,8 +141,10 @@ mod tests {
         );
         let record = record.unwrap();
         let around = Around { workers: Some(&[]), closed: Some(&record), ..Around::default() };
-        let said = |mission| waiting_because(&mission, around, UtcTime::parse("2026-11-22T10:00:00Z").unwrap());
-        let why = "lane vp.coder.primary is paused by console since 2026-11-22T09:00:00.000000Z: a broken tool";
+        let said =
+            |mission| waiting_because(&mission, around, UtcTime::parse("2026-11-22T10:00:00Z").unwrap());
+        let why =
+            "lane vp.coder.primary is paused by console since 2026-11-22T09:00:00.000000Z: a broken tool";
         assert_eq!(said(mission("queued", &json!({}))).unwrap(), why);
         assert_eq!(said(mission("running", &json!({}))), None);
     }

@@ -31,6 +31,8 @@ const TRIES: usize = 8;
 const BATCH: usize = 256;
 /// How long a wait for changes lasts before it begins anew; changes end it at once.
 const WAIT: Duration = Duration::from_hours(1);
+/// How long a server must say that there is no bucket until that is believed: one that starts may not know yet.
+const BELIEVED_AFTER: Duration = Duration::from_secs(1);
 /// How a bucket that cannot be read is looked for again.
 const LOOK_AGAIN: RetryDelay = RetryDelay { initial_ms: 50, multiplier: 2.0, max_ms: 5_000, jitter: 0.5 };
 
@@ -38,7 +40,9 @@ const LOOK_AGAIN: RetryDelay = RetryDelay { initial_ms: 50, multiplier: 2.0, max
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LaneModeError {
     /// There is no bucket: all lanes are open.
-    #[error("the bucket of the lanes' modes does not exist: run `vp up`, or `vp lanes --apply` with admin credentials")]
+    #[error(
+        "the bucket of the lanes' modes does not exist: run `vp up`, or `vp lanes --apply` with admin credentials"
+    )]
     NoBucket,
     /// The server did not answer, or not well.
     #[error("could not {what}: {why}")]
@@ -129,8 +133,14 @@ impl LaneModes {
         self.0.get(vp_id).map_or(LaneMode::Open, |record| record.mode)
     }
 
-    /// Takes a key's message; one that cannot be read leaves the lane as it was `before`.
-    fn follow(&mut self, record: &Record, before: &Self) {
+    /// Takes keys' messages; one that cannot be read leaves its lane as it was `before`.
+    fn follow(&mut self, records: &[Record], before: &Self) {
+        for record in records {
+            self.take(record, before);
+        }
+    }
+
+    fn take(&mut self, record: &Record, before: &Self) {
         let Some(vp_id) = lane_of_mode_key(&record.subject) else { return };
         if record.deleted {
             self.0.remove(&vp_id);
@@ -159,6 +169,9 @@ pub struct LaneModeWatch {
     feed: Option<Feed>,
     known: LaneModes,
     delays: Delays,
+    /// Since when the server says that there is no bucket.
+    missing_since: Option<Instant>,
+    /// That is believed.
     gone: bool,
 }
 
@@ -170,6 +183,7 @@ impl LaneModeWatch {
             feed: None,
             known: LaneModes::default(),
             delays: Delays::new(&LOOK_AGAIN),
+            missing_since: None,
             gone: false,
         }
     }
@@ -191,7 +205,7 @@ impl LaneModeWatch {
                 Some(feed) => match feed.next(BATCH, Instant::now() + WAIT).await {
                     Heard::Records(records) => {
                         let before = self.known.clone();
-                        records.iter().for_each(|record| self.known.follow(record, &before));
+                        self.known.follow(&records, &before);
                         return self.known.clone();
                     }
                     Heard::Nothing => {}
@@ -211,11 +225,12 @@ impl LaneModeWatch {
         let deadline = Instant::now() + PATIENCE;
         while feed.pending() > 0 {
             match feed.next(BATCH, deadline).await {
-                Heard::Records(records) => records.iter().for_each(|record| known.follow(record, &self.known)),
+                Heard::Records(records) => known.follow(&records, &self.known),
                 Heard::Nothing => return Err(ApiError::TimedOut(PATIENCE)),
                 Heard::Ended(why) => return Err(ApiError::Client(why)),
             }
         }
+        self.missing_since = None;
         if std::mem::take(&mut self.gone) {
             tracing::warn!("the bucket of the lanes' modes is there again");
         }
@@ -228,13 +243,15 @@ impl LaneModeWatch {
     fn lost(&mut self, error: &ApiError) -> bool {
         if !error.is(ErrorCode::STREAM_NOT_FOUND) {
             tracing::debug!(%error, "the lanes' modes could not be looked at");
+            self.missing_since = None;
             return false;
         }
-        let news = !std::mem::replace(&mut self.gone, true);
-        if news {
-            self.known = LaneModes::default();
-            tracing::error!(error = %LaneModeError::NoBucket, "no lane can be paused: all are open");
+        let since = *self.missing_since.get_or_insert_with(Instant::now);
+        if self.gone || since.elapsed() < BELIEVED_AFTER {
+            return false;
         }
-        news
+        (self.known, self.gone) = (LaneModes::default(), true);
+        tracing::error!(error = %LaneModeError::NoBucket, "no lane can be paused: all are open");
+        true
     }
 }

@@ -27,7 +27,13 @@ const SELF_KILL: Duration = Duration::from_secs(10);
 fn presence(worker: &WorkerRef, busy: u32) -> Presence {
     Presence {
         worker: worker.clone(),
-        lanes: vec![LanePresence { vp_id: lane_id(), slots: 4, busy, starved_since: None, mode: LaneMode::Open }],
+        lanes: vec![LanePresence {
+            vp_id: lane_id(),
+            slots: 4,
+            busy,
+            starved_since: None,
+            mode: LaneMode::Open,
+        }],
         since: clock::now(),
         draining: false,
         workspaces: None,

@@ -136,6 +136,34 @@ async function main() {
   assert.ok(!page.url().includes(first), 'another mission');
   await page.locator('#mission .chip.completed').first().waitFor();
 
+  // A lane is paused by keyboard, with a question in between; what is delegated waits, says why, and runs when the lane
+  // is resumed. The open page of lanes follows what is done at the command line.
+  await page.goto(`${url}/lanes`);
+  await page.getByRole('link', { name: 'Pause CODIE' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Pause CODIE?' }).waitFor();
+  await check(page, 'pause-light');
+  await page.getByLabel('Reason').fill('its tool is broken');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/said=paused/);
+  await page.locator('.lane-mode', { hasText: 'its tool is broken' }).waitFor();
+  const waits = await dispatch('Write it later');
+  await page.locator('.workers .chip', { hasText: 'paused' }).first().waitFor();
+  await check(page, 'lanes-paused-light');
+  await page.goto(`${url}/missions/${waits}`);
+  await page.locator('#mission', { hasText: 'is paused by console' }).waitFor();
+  await page.goto(`${url}/lanes`);
+  await page.getByRole('link', { name: 'Resume CODIE' }).click();
+  await check(page, 'resume-light');
+  await page.getByRole('button', { name: 'Resume the lane' }).click();
+  await page.waitForURL(/said=open/);
+  await run('lanes', '--drain', 'vp.coder.primary', '--reason', 'from the command line');
+  await page.locator('.lane-mode', { hasText: 'from the command line' }).waitFor();
+  await run('lanes', '--resume', 'vp.coder.primary');
+  await page.getByRole('link', { name: 'Pause CODIE' }).waitFor();
+  await page.goto(`${url}/missions/${waits}`);
+  await page.locator('#mission .chip.completed').first().waitFor();
+
   // Every page, in every light and width, is sound, and all of it works without a script.
   const pages = {
     sessions: '/sessions', feed: '/feed?session=simone', missions: '/missions', mission: `/missions/${first}`,

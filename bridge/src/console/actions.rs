@@ -23,7 +23,7 @@ use super::refused::{Refused, written};
 /// How long the dispatcher may take.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(12);
 /// As whom the console cancels.
-const CONSOLE: &str = "console";
+pub(super) const CONSOLE: &str = "console";
 
 /// A page that asks.
 #[derive(Template)]
@@ -45,7 +45,7 @@ pub(super) struct Sent {
     nonce: String,
     token: String,
     #[serde(default)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// Asks whether to cancel.
@@ -97,7 +97,7 @@ pub(super) async fn cancel(
     };
     let by = SessionId::new(CONSOLE).map_err(|_| Refused::Fault)?;
     let cancel = CancelMission { mission_id: id, reason };
-    let done: Cancelled = tool(&desk, ToolName::Cancel, &cancel, Some(&by)).await?;
+    let done: Cancelled = call(&desk, &subject::tool(ToolName::Cancel), &cancel, Some(&by)).await?;
     tracing::info!(%mission_id, "a mission was cancelled in the console");
     let said = match done.status {
         CancelStatus::Cancelled => "cancelled",
@@ -117,7 +117,8 @@ pub(super) async fn again(
     let mission = found(&desk, &id).await?;
     let session_id = mission.source.session_id.clone();
     let dispatch = same_work(mission, &sent.nonce);
-    let done: Dispatched = tool(&desk, ToolName::Dispatch, &dispatch, session_id.as_ref()).await?;
+    let done: Dispatched =
+        call(&desk, &subject::tool(ToolName::Dispatch), &dispatch, session_id.as_ref()).await?;
     tracing::info!(%mission_id, again = %done.mission_id, "a mission was dispatched again in the console");
     Ok(Redirect::to(&format!("/missions/{}?said=dispatched", done.mission_id)))
 }
@@ -143,8 +144,9 @@ fn same_work(mission: Mission, nonce: &str) -> DispatchMission {
     }
 }
 
-fn ours(desk: &Desk, act: &str, mission_id: &str, sent: &Sent) -> Result<(), Refused> {
-    let wanted = desk.form_token(act, mission_id, &sent.nonce);
+/// Whether a form is one that this console has shown for this act on this thing.
+pub(super) fn ours(desk: &Desk, act: &str, about: &str, sent: &Sent) -> Result<(), Refused> {
+    let wanted = desk.form_token(act, about, &sent.nonce);
     // Compared in the same time wherever they differ.
     let differing = wanted.len() ^ sent.token.len();
     let differing =
@@ -157,18 +159,19 @@ async fn found(desk: &Desk, mission_id: &MissionId) -> Result<Mission, Refused> 
     found.ok_or_else(|| Refused::NotFound("mission".to_owned()))
 }
 
-async fn tool<Q: Serialize, A: DeserializeOwned>(
+/// Asks the dispatcher.
+pub(super) async fn call<Q: Serialize, A: DeserializeOwned>(
     desk: &Desk,
-    name: ToolName,
+    subject: &str,
     input: &Q,
     session_id: Option<&SessionId>,
 ) -> Result<A, Refused> {
     let internal = |error: serde_json::Error| {
-        tracing::error!(tool = %name, %error, "the dispatcher's words could not be written or read");
+        tracing::error!(subject, %error, "the dispatcher's words could not be written or read");
         Refused::Fault
     };
     let body = serde_json::to_vec(input).map_err(internal)?;
-    let answer = request(&desk.conn, &subject::tool(name), body.into(), session_id, PATIENCE).await?;
+    let answer = request(&desk.conn, subject, body.into(), session_id, PATIENCE).await?;
     match Answer::from_json(&answer).map_err(internal)? {
         Answer(Ok(output)) => Ok(output),
         Answer(Err(error)) => Err(Refused::Tool(error)),

@@ -5,11 +5,13 @@ use axum::extract::{Query, State};
 use axum::response::{Html, Response};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
+use vp_nats::lane_modes;
 use vp_nats::presence;
 use vp_nats::topology::{QueueState, lane_state};
 use vp_shared::api::{LanePresence, Presence};
 use vp_shared::error::Chain;
 use vp_shared::ids::VpId;
+use vp_shared::lane::{LaneMode, LaneModeRecord};
 use vp_shared::tier::Tier;
 use vp_shared::time::UtcTime;
 
@@ -23,6 +25,7 @@ const AT_ONCE: usize = 4;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
+    said: Option<String>,
     seen: Option<String>,
 }
 
@@ -32,6 +35,7 @@ struct Page {
     here: &'static str,
     part: String,
     seen: String,
+    said: &'static str,
 }
 
 #[derive(Template)]
@@ -52,6 +56,9 @@ struct Lane {
     queues: Vec<(Tier, QueueState)>,
     queue_trouble: Option<String>,
     oldest: Option<UtcTime>,
+    record: Option<LaneModeRecord>,
+    /// Why nobody knows whether it is paused.
+    mode_trouble: Option<String>,
 }
 
 struct Worker {
@@ -73,15 +80,28 @@ impl Lane {
         (self.busy * 10).checked_div(self.slots).unwrap_or(0).min(10)
     }
 
+    fn mode(&self) -> LaneMode {
+        self.record.as_ref().map_or(LaneMode::Open, |record| record.mode)
+    }
+
     fn since(&self) -> Option<When> {
         self.oldest.map(When)
     }
 }
 
 /// All lanes.
-pub(super) async fn page(State(desk): State<Desk>) -> Result<Html<String>, Refused> {
+pub(super) async fn page(
+    State(desk): State<Desk>,
+    Query(asked): Query<Asked>,
+) -> Result<Html<String>, Refused> {
     let part = part(desk).await?;
-    written(&Page { here: "lanes", seen: mark(&part), part })
+    let said = match asked.said.as_deref() {
+        Some("paused") => "paused",
+        Some("draining") => "draining",
+        Some("open") => "open",
+        _ => "",
+    };
+    written(&Page { here: "lanes", seen: mark(&part), part, said })
 }
 
 /// The same, as it changes.
@@ -96,15 +116,23 @@ async fn part(desk: Desk) -> Result<String, Refused> {
     };
     let ledger = desk.ledger().await?;
     let mut lanes = Vec::new();
-    let asked: Vec<_> = desk.lanes.keys().map(|vp_id| lane_state(&desk.conn, vp_id)).collect();
+    let asked: Vec<_> = desk
+        .lanes
+        .keys()
+        .map(async |vp_id| tokio::join!(lane_state(&desk.conn, vp_id), lane_modes::lookup(&desk.conn, vp_id)))
+        .collect();
     let states: Vec<_> = futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await;
-    for ((vp_id, profile), state) in desk.lanes.iter().zip(states) {
+    for ((vp_id, profile), (state, mode)) in desk.lanes.iter().zip(states) {
         let workers = workers(&alive, vp_id);
         let (queues, queue_trouble) = match state {
             Ok(queues) => {
                 (Tier::ALL.into_iter().filter_map(|tier| Some((tier, *queues.get(&tier)?))).collect(), None)
             }
             Err(error) => (Vec::new(), Some(Chain(&error).to_string())),
+        };
+        let (record, mode_trouble) = match mode {
+            Ok(record) => (record, None),
+            Err(error) => (None, Some(Chain(&error).to_string())),
         };
         lanes.push(Lane {
             vp_id: vp_id.clone(),
@@ -120,6 +148,8 @@ async fn part(desk: Desk) -> Result<String, Refused> {
             queues,
             queue_trouble,
             oldest: ledger.oldest_waiting(vp_id).await?,
+            record,
+            mode_trouble,
         });
     }
     fragment(&Part { lanes, workers_unknown })

@@ -1,10 +1,15 @@
-//! `vp lanes`: what lanes there are, who serves them and what waits.
+//! `vp lanes`: what lanes there are, who serves them and what waits; and whether they start missions.
 
 use std::collections::BTreeMap;
 
 use clap::Args;
 use serde_json::json;
+use vp_nats::connect::Connection;
+use vp_nats::lane_modes::{self, LaneModeError};
 use vp_nats::{presence, topology};
+use vp_shared::api::SetLaneMode;
+use vp_shared::ids::VpId;
+use vp_shared::lane::{LaneMode, LaneModeRecord};
 use vp_shared::tier::Tier;
 
 use super::{Context, Format, output};
@@ -17,6 +22,42 @@ pub struct LanesArgs {
     /// Create or verify the streams and the lanes' queues first (the admin step)
     #[arg(long)]
     apply: bool,
+    /// Start no mission of this lane until it is resumed; what runs goes on, what is dispatched waits
+    #[arg(long, value_name = "LANE", group = "mode")]
+    pause: Option<String>,
+    /// As --pause, and hand back what has not ended within the workers' drain time; it waits then, uncounted
+    #[arg(long, value_name = "LANE", group = "mode")]
+    drain: Option<String>,
+    /// Start missions of this lane again
+    #[arg(long, value_name = "LANE", group = "mode")]
+    resume: Option<String>,
+    /// Why it is paused, drained or resumed, for whoever looks at the lane
+    #[arg(long, value_name = "TEXT", requires = "mode")]
+    reason: Option<String>,
+}
+
+impl LanesArgs {
+    /// The mode that is wanted of a lane, if any is.
+    fn wanted(&self) -> Result<Option<SetLaneMode>, Failed> {
+        let modes = [
+            (&self.pause, LaneMode::Paused),
+            (&self.drain, LaneMode::Draining),
+            (&self.resume, LaneMode::Open),
+        ];
+        let Some((lane, mode)) = modes.into_iter().find_map(|(lane, mode)| Some((lane.as_ref()?, mode)))
+        else {
+            return Ok(None);
+        };
+        let vp_id = VpId::new(lane).map_err(|error| Failed::from_error(Exit::Usage, &error))?;
+        Ok(Some(SetLaneMode { vp_id, mode, by: who(), reason: self.reason.clone() }))
+    }
+}
+
+/// Who types, for the audit trail: the name that the kernel's user id has in this shell.
+fn who() -> String {
+    let user = std::env::var("USER").ok().filter(|user| !user.trim().is_empty());
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    vp_shared::text::one_line(&format!("{user}@{}", link::host()), 100)
 }
 
 /// `vp lanes`.
@@ -27,9 +68,12 @@ pub async fn run(context: &Context, args: LanesArgs) -> Result<Exit, Failed> {
         system::ensure_topology(&conn, settings).await?;
         output::say("streams and queues are as configured");
     }
+    if let Some(wanted) = args.wanted()? {
+        set(&conn, context, wanted).await?;
+    }
     let workers =
         presence::list(&conn).await.map_err(|error| Failed::from_error(Exit::Unavailable, &error))?;
-    let mut lanes = Vec::new();
+    let (mut lanes, mut closed) = (Vec::new(), Vec::new());
     for (vp_id, lane) in &settings.lanes {
         let queues = match topology::lane_state(&conn, vp_id).await {
             Ok(queues) => queues,
@@ -39,6 +83,7 @@ pub async fn run(context: &Context, args: LanesArgs) -> Result<Exit, Failed> {
             }
             Err(error) => return Err(Failed::from_error(Exit::Unavailable, &error)),
         };
+        let record = mode_of(&conn, vp_id).await?;
         let mine = || {
             workers
                 .iter()
@@ -56,7 +101,14 @@ pub async fn run(context: &Context, args: LanesArgs) -> Result<Exit, Failed> {
             "slots": mine().map(|(_, l)| u64::from(l.slots)).sum::<u64>(),
             "busy": mine().map(|(_, l)| u64::from(l.busy)).sum::<u64>(),
             "waiting": waiting,
+            "mode": record.as_ref().map_or(LaneMode::Open, |record| record.mode),
+            "mode_set": record.as_ref().map(|LaneModeRecord { by, reason, since, .. }| {
+                json!({"by": by, "reason": reason, "since": since})
+            }),
         }));
+        if let Some(record) = record.and_then(LaneModeRecord::if_closed) {
+            closed.push(format!("{vp_id} is {record}"));
+        }
     }
     if context.format != Format::Table {
         output::json(&json!({"lanes": lanes}), context.format)?;
@@ -68,11 +120,38 @@ pub async fn run(context: &Context, args: LanesArgs) -> Result<Exit, Failed> {
         vec![
             lane["vp_id"].as_str().unwrap_or_default().to_owned(),
             lane["display_name"].as_str().unwrap_or_default().to_owned(),
+            lane["mode"].as_str().unwrap_or_default().to_owned(),
             workers.to_string(),
             format!("{}/{}", lane["busy"], lane["slots"]),
             waits,
         ]
     });
-    output::table(&["LANE", "NAME", "WORKERS", "BUSY", "WAITING urgent/high/normal/low"], rows)?;
+    output::table(&["LANE", "NAME", "MODE", "WORKERS", "BUSY", "WAITING urgent/high/normal/low"], rows)?;
+    closed.into_iter().for_each(output::say);
     Ok(Exit::Ok)
+}
+
+/// Sets a lane's mode, by the same rules as the dispatcher's service.
+async fn set(conn: &Connection, context: &Context, wanted: SetLaneMode) -> Result<(), Failed> {
+    let mode = wanted.mode;
+    let set = link::dispatcher(&context.settings, conn).set_lane_mode(wanted).await.map_err(Failed::from)?;
+    let vp_id = set.vp_id;
+    output::say(match (set.record, set.changed) {
+        (Some(record), true) => format!("{vp_id} is {record}"),
+        (Some(record), false) => format!("{vp_id} was {record} already"),
+        (None, _) => format!("{vp_id} was {mode} already"),
+    });
+    Ok(())
+}
+
+/// The lane's mode; none where there is no bucket, which is said.
+async fn mode_of(conn: &Connection, vp_id: &VpId) -> Result<Option<LaneModeRecord>, Failed> {
+    match lane_modes::lookup(conn, vp_id).await {
+        Ok(record) => Ok(record),
+        Err(error @ LaneModeError::NoBucket) => {
+            output::say(format!("warning: {error}"));
+            Ok(None)
+        }
+        Err(error) => Err(Failed::from_error(Exit::Unavailable, &error)),
+    }
 }

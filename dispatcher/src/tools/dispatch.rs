@@ -79,8 +79,7 @@ impl Dispatcher {
         };
         let live_worker = input.require_live_worker;
         let prepared = prepare(input, &asked, times, &session_id, caller);
-        let no_worker =
-            async { if live_worker { None } else { self.worker_warning(&asked.vp_id).await } };
+        let no_worker = async { if live_worker { None } else { self.worker_warning(&asked.vp_id).await } };
         let (stored, no_worker, paused) = tokio::join!(
             self.store(&asked, Ok(&prepared), caller),
             no_worker,

@@ -43,7 +43,8 @@ async fn a_dispatch_into_a_paused_lane_is_accepted_and_told_so() {
 async fn what_another_one_sets_is_known_within_a_second() {
     let world = World::start().await;
     assert!(!world.dispatch(json!({})).await.unwrap()["warnings"].to_string().contains("draining"));
-    let record = serde_json::from_value(json!({"mode": "draining", "by": "x", "since": vp_nats::clock::now()}));
+    let record =
+        serde_json::from_value(json!({"mode": "draining", "by": "x", "since": vp_nats::clock::now()}));
     let lane = vp_shared::ids::VpId::new(CODER).unwrap();
     vp_nats::lane_modes::set(&world.conn, &lane, record.unwrap()).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(3);
@@ -62,13 +63,21 @@ async fn a_wrong_wish_names_what_is_wrong_and_sets_nothing() {
         (json!({"vp_id": CODER, "mode": "asleep", "by": "x"}), ErrorCode::ValidationError, "mode"),
         (json!({"vp_id": CODER, "mode": "paused"}), ErrorCode::ValidationError, "by"),
         (json!({"vp_id": CODER, "mode": "paused", "by": ""}), ErrorCode::ValidationError, "by"),
-        (json!({"vp_id": CODER, "mode": "paused", "by": "x", "reason": " "}), ErrorCode::ValidationError, "reason"),
+        (
+            json!({"vp_id": CODER, "mode": "paused", "by": "x", "reason": " "}),
+            ErrorCode::ValidationError,
+            "reason",
+        ),
         (
             json!({"vp_id": CODER, "mode": "paused", "by": "x", "reason": "x".repeat(1001)}),
             ErrorCode::ValidationError,
             "reason",
         ),
-        (json!({"vp_id": CODER, "mode": "paused", "by": "x", "until": 1}), ErrorCode::ValidationError, "until"),
+        (
+            json!({"vp_id": CODER, "mode": "paused", "by": "x", "until": 1}),
+            ErrorCode::ValidationError,
+            "until",
+        ),
     ] {
         let error = set(&world, &input).await.unwrap_err();
         assert_eq!(error.code, wanted, "{input}");

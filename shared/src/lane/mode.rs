@@ -52,7 +52,7 @@ pub struct LaneModeRecord {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Since when it is so.
+    /// When.
     pub since: UtcTime,
 }
 

@@ -1,4 +1,4 @@
-//! The console's two acts, over plain HTTP, through the dispatcher's service, to the log.
+//! The console's acts, over plain HTTP, through the dispatcher's service, to the log.
 
 use std::net::SocketAddr;
 
@@ -38,8 +38,7 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
 }
 
 /// Asks the page that asks, and sends the form that it has.
-async fn act(address: SocketAddr, act: &str, mission_id: &MissionId, more: &str) -> (String, String) {
-    let path = format!("/missions/{mission_id}/{act}");
+async fn act(address: SocketAddr, path: &str, more: &str) -> (String, String) {
     let page = ask(address, &format!("GET {path}"), "").await;
     let nonce = between(&page, "name=\"nonce\" value=\"", "\"");
     let token = between(&page, "name=\"token\" value=\"", "\"");
@@ -47,10 +46,7 @@ async fn act(address: SocketAddr, act: &str, mission_id: &MissionId, more: &str)
     (ask(address, &format!("POST {path}"), &form).await, form)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mission_is_cancelled_and_dispatched_again_in_the_console() {
-    let world = World::builder().lane(CODER, shell_lane(LANE)).workers(1).without_bridge().start().await;
-    let service = vp_dispatcher::service::serve(world.dispatcher().clone()).await.unwrap();
+async fn with_console(world: &World) -> (Bridge, SocketAddr) {
     let listen = "127.0.0.1:0".parse().unwrap();
     let guard = Guard::new(listen, DoorKeys::default(), None).unwrap();
     let mut config = BridgeConfig::new(world.ledger(), world.lanes().clone());
@@ -59,6 +55,14 @@ async fn a_mission_is_cancelled_and_dispatched_again_in_the_console() {
     let mut status = bridge.status();
     let served = timeout(PATIENCE, status.wait_for(|status| status.console.is_some())).await;
     let address = served.unwrap().unwrap().console.unwrap();
+    (bridge, address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mission_is_cancelled_and_dispatched_again_in_the_console() {
+    let world = World::builder().lane(CODER, shell_lane(LANE)).workers(1).without_bridge().start().await;
+    let service = vp_dispatcher::service::serve(world.dispatcher().clone()).await.unwrap();
+    let (bridge, address) = with_console(&world).await;
     let shows =
         async |path: String, what: &str| ask(address, &format!("GET {path}"), "").await.contains(what);
 
@@ -68,7 +72,8 @@ async fn a_mission_is_cancelled_and_dispatched_again_in_the_console() {
         shows(format!("/missions/{endless}"), "chip running").await
     })
     .await;
-    let (answer, _) = act(address, "cancel", &endless, "&reason=no+longer+%3Cneeded%3E").await;
+    let (answer, _) =
+        act(address, &format!("/missions/{endless}/cancel"), "&reason=no+longer+%3Cneeded%3E").await;
     assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("said=cancel_requested"), "{answer}");
     let log = world.until_status(&endless, Status::Cancelled).await;
     let asked = log.mission.cancel.unwrap();
@@ -84,7 +89,7 @@ async fn a_mission_is_cancelled_and_dispatched_again_in_the_console() {
         shows(format!("/missions/{first}"), "chip completed").await
     })
     .await;
-    let (answer, form) = act(address, "again", &first, "").await;
+    let (answer, form) = act(address, &format!("/missions/{first}/again"), "").await;
     let second = MissionId::new(between(&answer, "location: /missions/", "?said=dispatched")).unwrap();
     assert_ne!(first, second);
     world.until_status(&second, Status::Completed).await;
@@ -96,6 +101,51 @@ async fn a_mission_is_cancelled_and_dispatched_again_in_the_console() {
     assert!(twice.contains(second.as_str()), "a form that is sent twice does it once: {twice}");
     let ended = world.kinds(&second).await;
     assert_eq!(ended.iter().filter(|kind| **kind == EventKind::Completed).count(), 1);
+    bridge.stop().await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_is_paused_drained_and_resumed_in_the_console() {
+    let world = World::builder().lane(CODER, shell_lane(LANE)).workers(1).without_bridge().start().await;
+    let service = vp_dispatcher::service::serve(world.dispatcher().clone()).await.unwrap();
+    let (bridge, address) = with_console(&world).await;
+    let lanes = async || ask(address, "GET /lanes", "").await;
+    let path = |act: &str| format!("/lanes/{CODER}/{act}");
+    let page = lanes().await;
+    assert!(
+        page.contains(&path("pause")) && page.contains(&path("drain")) && !page.contains(&path("resume"))
+    );
+
+    let (answer, form) = act(address, &path("pause"), "&reason=+a+%3Cbroken%3E+tool+").await;
+    assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("said=paused"), "{answer}");
+    assert!(ask(address, "GET /lanes?said=paused", "").await.contains("The lane is paused"));
+    let mission = world.dispatch(CODER, json!({"objective": "write it"})).await;
+    until_true("who paused it and why is shown, and the worker knows", async || {
+        let page = lanes().await;
+        page.contains("a &#60;broken&#62; tool")
+            && page.contains("<strong>console</strong>")
+            && page.matches("chip draining\">paused").count() == 2
+    })
+    .await;
+    until_true("the mission's page says why it waits", async || {
+        ask(address, &format!("GET /missions/{mission}"), "").await.contains("is paused by console")
+    })
+    .await;
+    assert_eq!(world.kinds(&mission).await, [EventKind::Dispatched]);
+
+    let resume = ask(address, &format!("POST {}", path("resume")), &form).await;
+    assert!(resume.starts_with("HTTP/1.1 403"), "a form is for one act: {resume}");
+    let (answer, _) = act(address, &path("resume"), "&reason=").await;
+    assert!(answer.contains("said=open"), "{answer}");
+    world.until_status(&mission, Status::Completed).await;
+
+    let (answer, _) = act(address, &path("drain"), "").await;
+    assert!(answer.contains("said=draining"), "{answer}");
+    assert!(lanes().await.contains("chip draining\">draining"));
+    for nowhere in ["/lanes/vp.no.lane/pause", "/lanes/nonsense/pause", &path("stop")] {
+        assert!(ask(address, &format!("GET {nowhere}"), "").await.starts_with("HTTP/1.1 404"), "{nowhere}");
+    }
     bridge.stop().await;
     service.stop().await;
 }

@@ -114,10 +114,7 @@ async fn what_runs_goes_on_under_a_pause_and_is_given_back_uncounted_under_a_dra
     let worker = world.start(config).await;
     let (pid, gate) = (world.path("pid"), world.path("gate"));
     let short = world
-        .dispatch(script(format!(
-            "echo x > x.md; until test -e {}; do sleep 0.01; done",
-            gate.display()
-        )))
+        .dispatch(script(format!("echo x > x.md; until test -e {}; do sleep 0.01; done", gate.display())))
         .await;
     let long = world
         .dispatch(script(format!(

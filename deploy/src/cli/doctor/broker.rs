@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vp_nats::connect::Connection;
 use vp_nats::health::{self, AccountUse, StreamHealth};
 use vp_nats::server::SyncMode;
-use vp_nats::topology::{MISSIONS, NOTICES, PROGRESS, WORKERS};
+use vp_nats::topology::{LANES, MISSIONS, NOTICES, PROGRESS, WORKERS};
 use vp_shared::error::Chain;
 
 use super::Finding;
@@ -21,7 +21,7 @@ const NEARLY: u64 = 80;
 pub(super) async fn look(conn: &Connection, settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut streams = Vec::new();
-    for name in [MISSIONS, NOTICES, PROGRESS, &format!("KV_{WORKERS}")] {
+    for name in [MISSIONS, NOTICES, PROGRESS, &format!("KV_{WORKERS}"), &format!("KV_{LANES}")] {
         match health::stream(conn, name).await {
             Ok(Some(health)) => streams.push(health),
             Ok(None) => {

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vp_nats::connect::Connection;
+use vp_nats::lane_modes;
 use vp_nats::{presence, topology};
 use vp_shared::api::{LedgerStatus, Presence};
 use vp_shared::error::Chain;
 use vp_shared::ids::VpId;
+use vp_shared::lane::LaneModeRecord;
 
 use super::Finding;
 use crate::config::Settings;
@@ -30,6 +32,15 @@ pub(super) async fn look(
             Err(error) => findings.push(Finding::failed("lane queues", Chain(&error).to_string())),
         }
     }
+    for vp_id in settings.lanes.keys() {
+        match lane_modes::lookup(conn, vp_id).await {
+            Ok(record) => findings.extend(paused(vp_id, record, &waiting)),
+            Err(error) => {
+                findings.push(Finding::failed("lane modes", Chain(&error).to_string()));
+                break;
+            }
+        }
+    }
     match presence::list(conn).await {
         Ok(workers) => {
             let lanes: Vec<&VpId> = settings.lanes.keys().collect();
@@ -41,6 +52,20 @@ pub(super) async fn look(
         Err(error) => findings.push(Finding::failed("live workers", Chain(&error).to_string())),
     }
     findings
+}
+
+/// A lane that is paused: somebody wants it so, and may have forgotten it while missions wait.
+fn paused(vp_id: &VpId, record: Option<LaneModeRecord>, waiting: &BTreeMap<String, u64>) -> Option<Finding> {
+    const CHECK: &str = "lane modes";
+    let record = record?.if_closed()?;
+    Some(match waiting.get(vp_id.as_str()) {
+        None | Some(0) => Finding::ok(CHECK, format!("{vp_id} is {record}")),
+        Some(waits) => {
+            let found =
+                format!("{vp_id} is {record}; {waits} missions wait until `vp lanes --resume {vp_id}`");
+            Finding::warning(CHECK, found)
+        }
+    })
 }
 
 fn served(lanes: &[&VpId], waiting: &BTreeMap<String, u64>, workers: &[Presence]) -> Vec<Finding> {
@@ -124,6 +149,7 @@ mod tests {
     use vp_shared::api::LanePresence;
     use vp_shared::event::WorkerRef;
     use vp_shared::ids::WorkerId;
+    use vp_shared::lane::LaneMode;
     use vp_shared::time::UtcTime;
 
     use super::super::Verdict;
@@ -141,12 +167,32 @@ mod tests {
                 host: "host".into(),
                 version: version.into(),
             },
-            lanes: vec![LanePresence { vp_id: vp_id.clone(), slots: 1, busy: 0, starved_since, mode: LaneMode::Open }],
+            lanes: vec![LanePresence {
+                vp_id: vp_id.clone(),
+                slots: 1,
+                busy: 0,
+                starved_since,
+                mode: LaneMode::Open,
+            }],
             since: UtcTime::from_micros(0),
             draining: false,
             workspaces: None,
             process: None,
         }
+    }
+
+    #[test]
+    fn a_paused_lane_is_warned_of_while_missions_wait() {
+        let coder = lane("vp.coder.primary");
+        let record = |mode| {
+            Some(LaneModeRecord { mode, by: "me".into(), reason: None, since: UtcTime::from_micros(0) })
+        };
+        let waits = |count| BTreeMap::from([(coder.to_string(), count)]);
+        assert_eq!(paused(&coder, None, &waits(3)), None);
+        assert_eq!(paused(&coder, record(LaneMode::Open), &waits(3)), None);
+        assert_eq!(paused(&coder, record(LaneMode::Paused), &waits(0)).unwrap().verdict, Verdict::Ok);
+        let found = paused(&coder, record(LaneMode::Draining), &waits(3)).unwrap();
+        assert!(found.verdict == Verdict::Warning && found.found.contains("3 missions wait"), "{found:?}");
     }
 
     #[test]

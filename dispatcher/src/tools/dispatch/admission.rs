@@ -50,7 +50,8 @@ impl Dispatcher {
     async fn require_open(&self, vp_id: &VpId) -> Result<(), ToolError> {
         let Some(record) = self.lookups().closed(vp_id).await else { return Ok(()) };
         let error = ToolError::new(ErrorCode::LaneUnavailable, format!("lane {vp_id} is {record}"));
-        Err(error.hint("dispatch without `require_live_worker`: the mission waits then until the lane is resumed"))
+        Err(error
+            .hint("dispatch without `require_live_worker`: the mission waits then until the lane is resumed"))
     }
 
     async fn require_worker(&self, vp_id: &VpId) -> Result<(), ToolError> {
