@@ -107,8 +107,8 @@ pub(super) async fn set(
     ours(&desk, act.name(), vp_id.as_str(), &sent)?;
     let reason = Some(sent.reason.trim().to_owned()).filter(|reason| !reason.is_empty());
     let wanted = SetLaneMode { vp_id, mode: act.mode(), by: CONSOLE.to_owned(), reason };
-    let set: LaneModeSet = call(&desk, &subject::lane_mode(), &wanted, None).await?;
-    tracing::info!(vp_id = %set.vp_id, mode = %act.mode(), changed = set.changed, "a lane's mode was set in the console");
+    let done: LaneModeSet = call(&desk, &subject::lane_mode(), &wanted, None).await?;
+    tracing::info!(vp_id = %done.vp_id, mode = %act.mode(), changed = done.changed, "a lane's mode was set in the console");
     Ok(Redirect::to(&format!("/lanes?said={}", act.mode())))
 }
 
