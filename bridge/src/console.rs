@@ -3,7 +3,7 @@
 //! - `desk`: what every page works with. `door`: who comes in, and what every answer carries.
 //! - `sessions`, `feed`, `missions`, `mission`, `lanes`, `standing`: a page each. `login`, `assets`.
 //! - `actions`: cancel and dispatch again, asked of the dispatcher over NATS. `lane_mode`: pause, drain, resume.
-//! - `files`: artifacts, read where the worker left them. `live`: what has changed, without a reload.
+//! - `log`: what an executor says, asked of its worker. `files`: artifacts, read where the worker left them. `live`: what has changed, without a reload.
 //! - `view`: times, sizes and outputs as they are shown. `refused`: what could not be shown, as a page.
 //!
 //! All text for people is in `templates/`. Every page works without a script; scripts only keep it up to date.
@@ -17,6 +17,7 @@ mod files;
 mod lane_mode;
 mod lanes;
 mod live;
+mod log;
 mod login;
 mod mission;
 mod missions;

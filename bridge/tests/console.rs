@@ -5,15 +5,17 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use support::script::{CODER, GENERAL, Script};
 use support::{PATIENCE, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use vp_bridge::harness::LedgerKind;
 use vp_bridge::{Bridge, BridgeConfig, ConsoleConfig, on_both_ledgers};
+use vp_nats::bridges::BRIDGES_PATIENCE;
 use vp_shared::artifact::{Artifact, Category, MissionResult};
 use vp_shared::door::{DoorKeys, Guard, TokenDigest};
 use vp_shared::event::EventBody;
@@ -275,6 +277,38 @@ async fn every_page_works_without_a_script_and_says_what_it_may_load() {
     for path in ["/nowhere", "/assets/none", "/missions/none", "/missions/m-aaaaaaaaaaaaaaaaaaaaaaaaaa"] {
         assert_eq!(console.get(path).await.status, 404, "{path}");
     }
+    console.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn the_ledger_s_page_shows_this_bridge_and_does_not_wait_for_all_that_may_answer() {
+    let world = World::start().await;
+    let console = Console::start(&world, DoorKeys::default()).await;
+    let mut quickest = Duration::MAX;
+    for _ in 0..5 {
+        let asked = Instant::now();
+        let page = console.page("/ledger").await;
+        quickest = quickest.min(asked.elapsed());
+        assert!(page.contains("works</span>"), "{page}");
+    }
+    assert!(quickest < BRIDGES_PATIENCE, "{quickest:?}");
+    console.bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_mission_whose_worker_cannot_be_reached_says_where_its_log_is() {
+    let mut world = World::start().await;
+    let mut script = Script::new(CODER, "far");
+    world.append_all(&[script.dispatched(), script.started()]).await;
+    let console = Console::start(&world, DoorKeys::default()).await;
+    world.settled().await;
+    let page = console.page(&format!("/missions/{}", script.mission_id)).await;
+    let log = between(&page, "<details id=\"log\"", "</details>");
+    assert!(log.contains("cannot be reached just now") && log.contains(" on host "), "{log}");
+    world.append_all(&[script.outcome(), script.completed()]).await;
+    world.settled().await;
+    let page = console.page(&format!("/missions/{}", script.mission_id)).await;
+    assert!(!between(&page, "<details id=\"log\"", "</details>").contains("reached"), "{page}");
     console.bridge.stop().await;
 }
 

@@ -43,7 +43,7 @@ async fn alive(conn: &Connection, who: &WorkerRef) -> JoinHandle<()> {
                 let _ = announce(&conn, &presence).await;
             }
         };
-        let holds = |_: &_| Some(WorkerAnswer::Holds { attempt: 1 });
+        let holds = |_| std::future::ready(Some(WorkerAnswer::Holds { attempt: 1 }));
         tokio::select! {
             () = renew => {}
             () = questions.serve(holds) => {}

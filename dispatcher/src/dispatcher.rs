@@ -79,7 +79,7 @@ impl Dispatcher {
                 [] => "no lane is configured".to_owned(),
                 known => format!("known lanes: {}", known.join(", ")),
             };
-            let message = format!("`vp_id`: there is no lane `{}`", vp_id);
+            let message = format!("`vp_id`: there is no lane `{vp_id}`");
             ToolError::new(ErrorCode::UnknownLane, message).hint(hint)
         })
     }

@@ -118,7 +118,9 @@ impl Lookups {
         if let Some((_, known)) = last.get(vp_id).filter(|(at, _)| at.elapsed() < MODE_AGE) {
             return known.clone();
         }
-        let known = match timeout(self.limit, lane_modes::lookup(&self.conn, vp_id)).await {
+        // Boxed, so that every dispatch does not carry the room for it.
+        let looked = timeout(self.limit, Box::pin(lane_modes::lookup(&self.conn, vp_id))).await;
+        let known = match looked {
             Ok(Ok(record)) => record.and_then(LaneModeRecord::if_closed),
             // Workers and `vp doctor` complain of it.
             Ok(Err(LaneModeError::NoBucket)) => None,

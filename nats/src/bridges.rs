@@ -61,8 +61,19 @@ where
 /// # Errors
 /// [`BridgesError`].
 pub async fn ask_bridges(conn: &Connection) -> Result<Vec<BridgeReport>, BridgesError> {
+    ask_bridges_within(conn, BRIDGES_PATIENCE).await
+}
+
+/// As [`ask_bridges`], for who would rather miss a slow one than wait for it.
+///
+/// # Errors
+/// [`BridgesError`].
+pub async fn ask_bridges_within(
+    conn: &Connection,
+    patience: Duration,
+) -> Result<Vec<BridgeReport>, BridgesError> {
     let failed = |why: String| BridgesError { what: "ask for bridges", why };
-    let deadline = Instant::now() + BRIDGES_PATIENCE;
+    let deadline = Instant::now() + patience;
     let client = conn.client();
     let inbox = client.new_inbox();
     let asking = async {

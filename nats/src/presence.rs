@@ -6,13 +6,14 @@ mod testament;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::{HeaderMap, header};
+use async_nats::{HeaderMap, Message, header};
 use bytes::Bytes;
+use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
-use vp_shared::api::{Presence, WorkerAnswer, WorkerQuestion};
-use vp_shared::ids::WorkerId;
+use vp_shared::api::{LogTail, MAX_LOG_TAIL_BYTES, Presence, WorkerAnswer, WorkerQuestion};
+use vp_shared::ids::{MissionId, WorkerId};
 use vp_shared::time::UtcTime;
 
 use crate::ack::is_marker;
@@ -45,6 +46,8 @@ const STREAM: &str = "KV_WORKERS";
 const KEYS: &str = "$KV.WORKERS.";
 /// A renewal that is not confirmed by then is late anyway.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Questions answered at a time; more wait in the client.
+const ANSWERS: usize = 64;
 /// Keys looked up at a time.
 const LOOKUPS: usize = 64;
 
@@ -273,26 +276,66 @@ impl Questions {
         Ok(Self { subscriber, conn: conn.clone() })
     }
 
-    /// Answers questions until the subscription ends; `answer` must be quick. `None`: others may know.
-    pub async fn serve(&mut self, answer: impl Fn(&WorkerQuestion) -> Option<WorkerAnswer> + Send) {
-        while let Some(message) = self.subscriber.next().await {
-            let Some(reply) = message.reply else { continue };
-            let answer = match serde_json::from_slice(&message.payload) {
-                Ok(question) => answer(&question),
-                Err(_) => Some(WorkerAnswer::Unknown),
-            };
-            let Some(answer) = answer else { continue };
-            let body = match serde_json::to_vec(&answer) {
-                Ok(body) => body,
-                Err(error) => {
-                    tracing::error!(%error, "could not write an answer");
-                    continue;
-                }
-            };
-            // Whoever asked asks again when this is lost.
-            if let Ok(Err(error)) = timeout(PATIENCE, self.conn.client().publish(reply, body.into())).await {
-                tracing::debug!(%error, "could not answer a question");
+    /// Answers questions until the subscription ends, each as soon as its answer is there. `None`: others may know.
+    pub async fn serve<F>(&mut self, answer: impl Fn(WorkerQuestion) -> F + Send + Sync)
+    where
+        F: Future<Output = Option<WorkerAnswer>> + Send,
+    {
+        let (answer, conn) = (&answer, &self.conn);
+        let mut answering = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                message = self.subscriber.next(), if answering.len() < ANSWERS => match message {
+                    Some(message) => answering.push(answered(conn, answer, message)),
+                    None => return,
+                },
+                Some(()) = answering.next() => {}
             }
         }
+    }
+}
+
+async fn answered<F>(conn: &Connection, answer: &(impl Fn(WorkerQuestion) -> F + Sync), message: Message)
+where
+    F: Future<Output = Option<WorkerAnswer>> + Send,
+{
+    let Some(reply) = message.reply else { return };
+    let answer = match serde_json::from_slice(&message.payload) {
+        Ok(question) => answer(question).await,
+        Err(_) => Some(WorkerAnswer::Unknown),
+    };
+    let Some(answer) = answer else { return };
+    let body = match serde_json::to_vec(&answer) {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::error!(%error, "could not write an answer");
+            return;
+        }
+    };
+    // Whoever asked asks again when this is lost.
+    if let Ok(Err(error)) = timeout(PATIENCE, conn.client().publish(reply, body.into())).await {
+        tracing::debug!(%error, "could not answer a question");
+    }
+}
+
+/// Asks the worker that holds a mission for the end of its log. `None`: it does not hold it, or does not tell.
+///
+/// # Errors
+/// [`PresenceError`] when it did not answer within `patience`.
+pub async fn ask_log(
+    conn: &Connection,
+    worker_id: &WorkerId,
+    mission_id: &MissionId,
+    patience: Duration,
+) -> Result<Option<LogTail>, PresenceError> {
+    let failed = |why: String| PresenceError { what: "ask a worker for a log", why };
+    let question = WorkerQuestion::Log { mission_id: mission_id.clone(), max_bytes: MAX_LOG_TAIL_BYTES };
+    let body = serde_json::to_vec(&question).map_err(|error| failed(error.to_string()))?;
+    let asked = api::request(conn, subject::worker(worker_id), None, body.into(), patience).await;
+    let answer = asked.map_err(|error| failed(error.to_string()))?;
+    match serde_json::from_slice(&answer.payload) {
+        Ok(WorkerAnswer::Log(tail)) => Ok(Some(tail)),
+        Ok(WorkerAnswer::Holds { .. } | WorkerAnswer::DoesNotHold | WorkerAnswer::Unknown) => Ok(None),
+        Err(error) => Err(failed(error.to_string())),
     }
 }

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::future::ready;
 use std::time::Duration;
 
 use common::{World, lane_id, worker};
@@ -60,7 +61,7 @@ async fn alive(conn: &Connection, who: &WorkerRef, answer: WorkerAnswer) -> Join
         };
         tokio::select! {
             () = renew => {}
-            () = questions.serve(move |_| Some(answer.clone())) => {}
+            () = questions.serve(move |_| ready(Some(answer.clone()))) => {}
         }
     })
 }
@@ -228,8 +229,8 @@ async fn the_same_life_must_deny_it_twice() {
     let asked = std::sync::atomic::AtomicU32::new(0);
     // Claiming at this moment: it denies once, then it holds.
     let serve = questions.serve(|_| match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
-        0 => Some(WorkerAnswer::DoesNotHold),
-        _ => Some(WorkerAnswer::Holds { attempt: 1 }),
+        0 => ready(Some(WorkerAnswer::DoesNotHold)),
+        _ => ready(Some(WorkerAnswer::Holds { attempt: 1 })),
     });
     let proof = async {
         // Its key must not expire before the proof begins.

@@ -21,4 +21,7 @@ pub use tools::{
     ResultArtifacts, RouteWords, SetLaneMode, StatusFilter, TOOLS, ToolName, WaitMission, Waited,
 };
 pub use views::{AttemptStatus, AttemptView, CancelView, EventView, MissionView};
-pub use worker::{LanePresence, Presence, ProcessMark, WorkerAnswer, WorkerQuestion, WorkspaceStatus};
+pub use worker::{
+    LanePresence, LogTail, MAX_LOG_TAIL_BYTES, Presence, ProcessMark, StreamTail, WorkerAnswer,
+    WorkerQuestion, WorkspaceStatus,
+};

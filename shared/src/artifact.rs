@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 pub const RECEIPT_FILE: &str = "mission_receipt.json";
 /// The sync marker's file name, at the top of the workspace.
 pub const SYNC_MARKER_FILE: &str = "sync_ready.json";
+/// Where an attempt's logs are found when it has ended.
+pub const LOGS_DIR: &str = "logs";
+/// The log of an executor's standard output.
+pub const STDOUT_LOG: &str = "stdout.log";
+/// The log of an executor's standard error.
+pub const STDERR_LOG: &str = "stderr.log";
 
 /// What an artifact is to the session. The order is the order of showing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

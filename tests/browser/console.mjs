@@ -27,7 +27,7 @@ const port = await new Promise((resolve) => {
 });
 const url = `http://127.0.0.1:${port}`;
 writeFileSync(join(dir, 'lane.sh'), `set -eu
-case $(cat) in *forever*) echo '{"vp":"progress","text":"at it"}'; exec sleep 600;; esac
+case $(cat) in *forever*) echo '{"vp":"progress","text":"at it"}'; echo 'a line of its log'; exec sleep 600;; esac
 printf '# The report\\n\\nAll is well <script>document.title = "owned"</script>\\n' > report.md
 base64 -d > chart.png <<'IMAGE'
 iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAYAAACNMs+9AAAAFUlEQVR42mNk+M9Qz0AEYBxVSF+FAAhKDveksOjmAAAAAElFTkSuQmCC
@@ -118,6 +118,10 @@ async function main() {
   await page.goto(`${url}/missions/${second}`);
   await page.locator('.chip.running').first().waitFor();
   await page.locator('#tail', { hasText: 'at it' }).waitFor();
+  // Its log, asked of its worker, by keyboard.
+  await page.locator('#log summary').focus();
+  await page.keyboard.press('Enter');
+  await page.locator('#log', { hasText: 'a line of its log' }).waitFor();
   await check(page, 'mission-running-light');
   await page.locator('#act-cancel').focus();
   await page.keyboard.press('Enter');

@@ -22,6 +22,7 @@ use vp_shared::mission::{InputSource, MissionSpec};
 
 use self::declared::Declarations;
 use self::open::digest_of;
+pub(crate) use self::open::open_beneath;
 use self::rank::{Best, Candidate};
 use crate::executor::Declared;
 

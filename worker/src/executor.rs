@@ -17,8 +17,6 @@ use crate::held::Stop;
 use crate::keeper::Link;
 use crate::workspace::Workspace;
 
-pub(crate) use logs::{STDERR_LOG, STDOUT_LOG};
-
 /// What became of an executor.
 #[derive(Debug)]
 pub(crate) enum Executed {

@@ -10,7 +10,6 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use vp_nats::delivery::{Delivery, Renewer};
 use vp_nats::subject::{MissionSubject, Token};
-use vp_shared::api::{WorkerAnswer, WorkerQuestion};
 use vp_shared::ids::{Attempt, MissionId, VpId};
 use vp_shared::lane::LaneProfile;
 use vp_shared::mission::{EventKind, StopReason};
@@ -288,13 +287,9 @@ impl HeldMissions {
         self.map().contains_key(mission_id)
     }
 
-    /// Answers for this worker.
-    pub(crate) fn answer(&self, question: &WorkerQuestion) -> WorkerAnswer {
-        let WorkerQuestion::Holds { mission_id, .. } = question;
-        match self.map().get(mission_id) {
-            Some(held) => WorkerAnswer::Holds { attempt: held.attempt() },
-            None => WorkerAnswer::DoesNotHold,
-        }
+    /// The lane and the attempt of a mission in hand; the attempt is 0 before the claim.
+    pub(crate) fn attempt_of(&self, mission_id: &MissionId) -> Option<(VpId, Attempt)> {
+        self.map().get(mission_id).map(|held| (held.vp_id.clone(), held.attempt()))
     }
 }
 

@@ -9,10 +9,12 @@
 //! - `attempt`: prepare, execute, finish, lay down, conclude, ack. `executor`: what runs it.
 //! - `workspace`, `artifacts`, `receipt`: the attempt's directory and what is left in it.
 //! - `held`, `lease`, `watch`, `presence`: what is in hand, renewed, watched; that this worker lives.
+//! - `answers`: what it says on its own subject: whether it holds a mission, and the end of its log.
 //! - `retain`: workspaces of missions that ended long ago, removed by policy.
 //! - `ledger`: questions to it. `starved`: the alarm when entries wait, slots are free, and none comes.
 //! - [`keeper`]: the helper process that owns an executor's tree.
 
+mod answers;
 mod artifacts;
 mod attempt;
 mod claim;

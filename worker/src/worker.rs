@@ -18,6 +18,7 @@ use vp_shared::api::ProcessMark;
 use vp_shared::error::Chain;
 use vp_shared::event::WorkerRef;
 
+use crate::answers::Answers;
 use crate::config::WorkerConfig;
 use crate::error::WorkerError;
 use crate::held::{HeldMissions, Stop};
@@ -177,16 +178,17 @@ impl Crew {
                 ("watch", Ok(()))
             });
         }
-        let (held, ended) = (Arc::clone(&shared.held), end.clone());
+        let answers = Answers::new(&shared.held, &shared.config.workspace_root);
+        let ended = end.clone();
         duties.spawn(async move {
             tokio::select! {
-                () = questions.serve(|question| Some(held.answer(question))) => ended.cancelled().await,
+                () = questions.serve(|question| answers.to(question)) => ended.cancelled().await,
                 () = ended.cancelled() => {}
             }
             ("answers", Ok(()))
         });
         let mut modes = LaneModeWatch::new(&shared.conn);
-        mode::first(&mut modes, &lanes).await?;
+        Box::pin(mode::first(&mut modes, &lanes)).await?;
         let heard = mode::keep(modes, lanes.clone(), end.clone());
         duties.spawn(async move {
             heard.await;

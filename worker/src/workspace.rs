@@ -12,19 +12,20 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vp_nats::clock;
-use vp_shared::artifact::{CategoryRule, MissionResult, RECEIPT_FILE, SYNC_MARKER_FILE};
+use vp_shared::artifact::{
+    CategoryRule, LOGS_DIR, MissionResult, RECEIPT_FILE, STDERR_LOG, STDOUT_LOG, SYNC_MARKER_FILE,
+};
 use vp_shared::event::Outcome;
 use vp_shared::failure::{Failure, FailureClass};
-use vp_shared::ids::{Attempt, WorkerId};
+use vp_shared::ids::{Attempt, MissionId, VpId, WorkerId};
 use vp_shared::mission::{InputSource, Mission, MissionSpec};
 use vp_shared::workspace::{WORKSPACE_RECORD, WorkspaceRecord};
 
 use crate::artifacts::{self, Inputs, Looked};
-use crate::executor::{Attempted, Declared, STDERR_LOG, STDOUT_LOG};
+use crate::executor::{Attempted, Declared};
 use crate::owner::Owned;
 
 const WORK: &str = "work";
-const LOGS: &str = "logs";
 const MISSION_FILE: &str = "mission.json";
 const OBJECTIVE_FILE: &str = "objective.txt";
 /// What is known of an attempt whose executor has ended and that is not in the log.
@@ -190,7 +191,7 @@ impl Workspace {
             if !from.exists() {
                 continue;
             }
-            if let Err(error) = hand_over(&from, &work.join(LOGS), name) {
+            if let Err(error) = hand_over(&from, &work.join(LOGS_DIR), name) {
                 tracing::warn!(path = %from.display(), %error, "a log stays beside the workspace");
             }
         }
@@ -215,7 +216,12 @@ fn hand_over(from: &Path, dir: &Path, name: &str) -> io::Result<()> {
 }
 
 fn directory(root: &Path, mission: &Mission, attempt: Attempt) -> PathBuf {
-    root.join(mission.vp_id.as_str()).join(mission.mission_id.as_str()).join(format!("attempt-{attempt}"))
+    attempt_dir(root, &mission.vp_id, &mission.mission_id, attempt)
+}
+
+/// Where an attempt's own files are below the root.
+pub(crate) fn attempt_dir(root: &Path, vp_id: &VpId, mission_id: &MissionId, attempt: Attempt) -> PathBuf {
+    root.join(vp_id.as_str()).join(mission_id.as_str()).join(format!("attempt-{attempt}"))
 }
 
 fn make(root: &Path, mission: &Mission, worker_id: &WorkerId) -> Result<Workspace, Trouble> {

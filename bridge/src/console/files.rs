@@ -18,6 +18,8 @@ use super::refused::{Refused, written};
 use super::view::{FileShown, Message, Outputs, Preview, size};
 use read::{NoFile, Opened, Wanted};
 
+/// A larger log is not read for the end of it.
+const MAX_LOG: u64 = 32 * 1024 * 1024;
 /// How much of a file a list shows.
 const PREVIEW_BYTES: usize = 2 * 1024;
 /// How many files of a message have a preview.
@@ -136,6 +138,33 @@ pub(super) async fn previewed(
         outputs
     });
     read.await.map_err(|error| fault(&error))
+}
+
+/// The end of a file that an ended mission has left behind, and how many bytes stand before it. `None`: it left none of
+/// this name.
+pub(super) async fn end_of(
+    desk: &Desk,
+    result: &MissionResult,
+    path: String,
+    most: u64,
+) -> Result<Option<(String, u64)>, String> {
+    let turn = desk.file_turn().await.map_err(|refused| format!("{refused:?}"))?;
+    let (host, result) = (desk.host.clone(), result.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let opened = Wanted { result: &result, host: &host, path: &path }.open(MAX_LOG);
+        let end = opened.and_then(|opened| opened.end(most));
+        drop(turn);
+        end
+    });
+    match read.await {
+        Ok(Ok(end)) => Ok(Some(end)),
+        Ok(Err(NoFile::NotTold)) => Ok(None),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => {
+            tracing::error!(%error, "reading a file ended abnormally");
+            Err("it could not be read".to_owned())
+        }
+    }
 }
 
 fn lay_in(outputs: &mut Outputs, result: &MissionResult, host: &str) {

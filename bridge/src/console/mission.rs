@@ -19,6 +19,7 @@ use vp_shared::ids::{MissionId, VpId};
 use super::desk::Desk;
 use super::files::previewed;
 use super::live::{Looks, event, mark, streamed};
+use super::log::{self, LogWatch};
 use super::refused::{Refused, fragment, written};
 use super::view::{self, Outputs, Preview, Step, When, quoted, span};
 
@@ -45,6 +46,7 @@ struct Page {
     seen: String,
     said: &'static str,
     tail: Vec<String>,
+    log: String,
     live: bool,
 }
 
@@ -82,11 +84,15 @@ pub(super) async fn page(
     let found = found(&desk, &id).await?;
     let (live, vp_id) = (!found.mission.status.is_terminal(), found.mission.vp_id.clone());
     let objective = vp_shared::text::one_line(&found.mission.objective, 160);
-    let tail = match tail(&desk, &vp_id, &id).await {
-        Some(mut tail) => tail.lines(Duration::ZERO).await,
-        None => VecDeque::new(),
+    let log = log::of(desk.clone(), found.clone());
+    let progress = async {
+        match tail(&desk, &vp_id, &id).await {
+            Some(mut tail) => tail.lines(Duration::ZERO).await,
+            None => VecDeque::new(),
+        }
     };
-    let part = part(&desk, found).await?;
+    let (tail, log, part) = tokio::join!(progress, log, part(&desk, found));
+    let (log, part) = (log?, part?);
     written(&Page {
         here: "missions",
         mission_id,
@@ -100,6 +106,7 @@ pub(super) async fn page(
             _ => "",
         },
         tail: tail.into_iter().collect(),
+        log,
         live,
     })
 }
@@ -224,6 +231,7 @@ pub(super) async fn live(
         id,
         seen: asked.seen.unwrap_or_default(),
         tail,
+        log: LogWatch::default(),
         ready: VecDeque::new(),
     };
     let events = futures_util::stream::unfold(watched, |mut watched| async move {
@@ -244,35 +252,68 @@ struct Watched {
     id: MissionId,
     seen: String,
     tail: Option<Tail>,
+    log: LogWatch,
     ready: VecDeque<Event>,
+}
+
+/// What has come.
+enum Came {
+    Look,
+    Progress(bool),
+    Log(Result<String, Refused>),
 }
 
 impl Watched {
     async fn wait(&mut self) {
-        let progress = match &mut self.tail {
-            Some(tail) => tokio::select! {
-                () = self.looks.next() => false,
-                any = tail.look(Duration::from_secs(30)) => any,
-            },
-            None => {
-                self.looks.next().await;
-                false
-            }
+        let came = tokio::select! {
+            () = self.looks.next() => Came::Look,
+            any = progress(&mut self.tail) => Came::Progress(any),
+            html = self.log.answered() => Came::Log(html),
         };
-        if progress && let Some(tail) = &mut self.tail {
-            let lines: Vec<String> = tail.lines.iter().cloned().collect();
-            match fragment(&TailPart { tail: &lines }) {
-                Ok(html) => self.ready.push_back(event("tail", &self.seen, &html)),
-                Err(refused) => tracing::debug!(?refused, "progress not shown"),
-            }
-            return;
+        match came {
+            Came::Progress(true) => self.progressed(),
+            Came::Log(html) => self.logged(html),
+            Came::Progress(false) | Came::Look => self.look().await,
         }
-        let rendering = async { part(&self.desk, found(&self.desk, &self.id).await?).await };
-        let Ok(Ok(html)) = timeout(Duration::from_secs(10), rendering).await else { return };
+    }
+
+    fn progressed(&mut self) {
+        let lines: Vec<String> = self.tail.iter().flat_map(|tail| tail.lines.iter().cloned()).collect();
+        match fragment(&TailPart { tail: &lines }) {
+            Ok(html) => self.ready.push_back(event("tail", &self.seen, &html)),
+            Err(refused) => tracing::debug!(?refused, "progress not shown"),
+        }
+    }
+
+    fn logged(&mut self, html: Result<String, Refused>) {
+        match html {
+            Ok(html) if self.log.is_news(&html) => {
+                self.ready.push_back(event("log", &self.seen, &html));
+            }
+            Ok(_) => {}
+            Err(refused) => tracing::debug!(?refused, "a log not shown"),
+        }
+    }
+
+    async fn look(&mut self) {
+        let rendering = async {
+            let found = found(&self.desk, &self.id).await?;
+            Ok::<_, Refused>((part(&self.desk, found.clone()).await?, found))
+        };
+        let Ok(Ok((html, found))) = timeout(Duration::from_secs(10), rendering).await else { return };
+        self.log.ask_if_due(&self.desk, found);
         let now = mark(&html);
         if now != self.seen {
             self.ready.push_back(event("part", &now, &html));
             self.seen = now;
         }
+    }
+}
+
+/// True when there was something new.
+async fn progress(tail: &mut Option<Tail>) -> bool {
+    match tail {
+        Some(tail) => tail.look(Duration::from_secs(30)).await,
+        None => std::future::pending().await,
     }
 }

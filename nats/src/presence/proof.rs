@@ -164,7 +164,7 @@ async fn ask_worker(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId
         Ok(message) => match serde_json::from_slice(&message.payload) {
             Ok(WorkerAnswer::Holds { .. }) => Says::Holds,
             Ok(WorkerAnswer::DoesNotHold) => Says::DoesNotHold,
-            Ok(WorkerAnswer::Unknown) | Err(_) => Says::Silence,
+            Ok(WorkerAnswer::Log(_) | WorkerAnswer::Unknown) | Err(_) => Says::Silence,
         },
         Err(ApiError::NoResponders) => Says::NoResponder,
         Err(_) => Says::Silence,

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, ready, select};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use vp_shared::api::{WorkerAnswer, WorkerQuestion};
@@ -66,8 +66,10 @@ impl Testament {
         let conn = self.connect().await?;
         let mut questions = Questions::open(&conn, &self.worker.worker_id).await?;
         let answers = questions.serve(|question| {
-            let WorkerQuestion::Holds { incarnation, .. } = question;
-            (*incarnation == self.worker.incarnation).then_some(WorkerAnswer::DoesNotHold)
+            let this_life = matches!(
+                question, WorkerQuestion::Holds { incarnation, .. } if incarnation == self.worker.incarnation
+            );
+            ready(this_life.then_some(WorkerAnswer::DoesNotHold))
         });
         // Answers end with the connection; the other one ends by itself.
         first(answers.map(Ok), self.give_back(&conn)).await

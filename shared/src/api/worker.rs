@@ -88,6 +88,36 @@ pub enum WorkerQuestion {
         /// The life of the worker that is meant. Another life may answer too, for itself.
         incarnation: String,
     },
+    /// What has the executor of this mission said of late?
+    Log {
+        /// Which.
+        mission_id: MissionId,
+        /// How much of it at most; never more than [`MAX_LOG_TAIL_BYTES`].
+        max_bytes: u64,
+    },
+}
+
+/// The most that a worker answers of a log, of both streams together.
+pub const MAX_LOG_TAIL_BYTES: u64 = 64 * 1024;
+
+/// The end of what an executor has said, as its worker keeps it: without the secrets it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogTail {
+    /// Of which attempt.
+    pub attempt: Attempt,
+    /// Its standard output.
+    pub stdout: StreamTail,
+    /// Its standard error.
+    pub stderr: StreamTail,
+}
+
+/// The end of one stream's log, from the beginning of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StreamTail {
+    /// What stands there; bytes that are no UTF-8 are replaced.
+    pub text: String,
+    /// How many bytes stand before it.
+    pub skipped: u64,
 }
 
 /// What a worker answers.
@@ -101,6 +131,8 @@ pub enum WorkerAnswer {
     },
     /// It does not.
     DoesNotHold,
+    /// The end of the log of a mission that it holds.
+    Log(LogTail),
     /// The question was not understood.
     Unknown,
 }

@@ -149,3 +149,43 @@ async fn a_lane_is_paused_drained_and_resumed_in_the_console() {
     bridge.stop().await;
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_executor_says_is_shown_while_it_runs_and_when_it_has_ended() {
+    let lane =
+        "echo 'begun <b>'; until test -e go; do sleep 0.02; done; echo finished; echo '# Result' > result.md";
+    let world = World::builder().lane(CODER, shell_lane(lane)).workers(1).without_bridge().start().await;
+    let (bridge, address) = with_console(&world).await;
+    let mission = world.dispatch(CODER, json!({"objective": "write it"})).await;
+    world.until_status(&mission, Status::Running).await;
+    let log = async || {
+        let page = ask(address, &format!("GET /missions/{mission}"), "").await;
+        between(&page, "<details id=\"log\"", "</details>").to_owned()
+    };
+    until_true("the page shows what it says", async || log().await.contains("begun &#60;b&#62;")).await;
+    let mut open = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET /missions/{mission}/live HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    open.write_all(request.as_bytes()).await.unwrap();
+    let mut text = until_read(&mut open, String::new(), "event: log").await;
+    text = until_read(&mut open, text, "begun").await;
+    assert!(!text.contains("finished"), "{text}");
+    std::fs::write(world.workspace(CODER, &mission, 1).join("go"), "").unwrap();
+    until_read(&mut open, text, "finished").await;
+    world.until_status(&mission, Status::Completed).await;
+    until_true("it is shown when the mission has ended", async || {
+        let log = log().await;
+        log.contains("begun &#60;b&#62;") && log.contains("finished")
+    })
+    .await;
+    bridge.stop().await;
+}
+
+async fn until_read(stream: &mut TcpStream, mut text: String, what: &str) -> String {
+    let mut bytes = [0; 4096];
+    while !text.contains(what) {
+        let read = timeout(PATIENCE, stream.read(&mut bytes)).await.unwrap().unwrap();
+        assert!(read > 0, "the stream ended before {what}: {text}");
+        text += &String::from_utf8_lossy(&bytes[..read]);
+    }
+    text
+}

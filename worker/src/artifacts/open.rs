@@ -12,7 +12,7 @@ use super::hex;
 
 /// The digest of the file at `path` below `root`, and its size.
 pub(super) fn digest_of(root: &File, path: &str) -> io::Result<(String, u64)> {
-    let mut file = beneath(root, path)?;
+    let mut file = open_beneath(root, path)?;
     let mut hash = Sha256::new();
     let mut chunk = vec![0; 64 * 1024];
     let mut bytes = 0;
@@ -29,8 +29,9 @@ pub(super) fn digest_of(root: &File, path: &str) -> io::Result<(String, u64)> {
     Ok((hex(&hash.finalize()), bytes))
 }
 
-/// Name by name, so that no part of the path can be a link, whoever changes it meanwhile.
-fn beneath(root: &File, path: &str) -> io::Result<File> {
+/// Opens the file at `path` below `root`, name by name, so that no part of the path can be a link, whoever changes it
+/// meanwhile.
+pub(crate) fn open_beneath(root: &File, path: &str) -> io::Result<File> {
     let path = Path::new(path);
     let (Some(name), parents) = (path.file_name(), path.parent()) else {
         return Err(io::Error::other("not the path of a file"));

@@ -4,11 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
-
-/// The name of the standard output's log.
-pub(crate) const STDOUT_LOG: &str = "stdout.log";
-/// The name of the standard error's log.
-pub(crate) const STDERR_LOG: &str = "stderr.log";
+use vp_shared::artifact::{STDERR_LOG, STDOUT_LOG};
 
 /// Two logs with one limit for both. Made when the first byte comes; what does not fit, or cannot be written, is
 /// counted.

@@ -125,7 +125,9 @@ async fn a_dead_workers_mission_is_taken_over_by_a_word_long_before_its_lease_is
     // Its process is this one and lives, so its keepers say nothing: the word they would give.
     let conn = world.conn.clone();
     let mut questions = Questions::open(&conn, &ran).await.unwrap();
-    let keepers = tokio::spawn(async move { questions.serve(|_| Some(WorkerAnswer::DoesNotHold)).await });
+    let keepers = tokio::spawn(async move {
+        questions.serve(|_| std::future::ready(Some(WorkerAnswer::DoesNotHold))).await;
+    });
     hand_back(&world.conn, &lease).await.unwrap();
     let mission = world.ended(&id).await;
     assert_eq!((mission.status, mission.attempt), (Status::Completed, 2));

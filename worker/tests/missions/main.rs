@@ -6,6 +6,7 @@ mod drain;
 mod endings;
 mod leases;
 mod limits;
+mod log;
 mod mode;
 mod queue;
 mod results;

@@ -118,6 +118,23 @@ impl Opened {
     }
 }
 
+impl Opened {
+    /// The end of it from the beginning of a line, and how many bytes stand before that. Bytes that are no UTF-8 are
+    /// replaced.
+    ///
+    /// # Errors
+    /// [`NoFile::Unreadable`].
+    pub(super) fn end(mut self, most: u64) -> Result<(String, u64), NoFile> {
+        let start = self.bytes.saturating_sub(most);
+        self.file.seek(io::SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        self.file.take(most).read_to_end(&mut bytes)?;
+        let is_break = |byte: &u8| *byte == b'\n';
+        let cut = if start == 0 { 0 } else { bytes.iter().position(is_break).map_or(0, |end| end + 1) };
+        Ok((String::from_utf8_lossy(&bytes[cut..]).into_owned(), start + cut as u64))
+    }
+}
+
 /// Host and path of `workspace://<host>/<path>`.
 fn place_of(text: &str) -> Option<(&str, &str)> {
     let rest = text.strip_prefix("workspace://")?;
