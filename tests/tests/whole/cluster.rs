@@ -20,7 +20,7 @@ use vp_tests::until::until_true;
 use vp_tests::world::{HOST, Inbox, SESSION, keeper_command};
 use vp_worker::{Worker, WorkerConfig};
 
-const STREAMS: [&str; 3] = [MISSIONS, NOTICES, "KV_WORKERS"];
+const STREAMS: [&str; 4] = [MISSIONS, NOTICES, "KV_WORKERS", "KV_LANES"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_configuration_starts_three_servers_with_three_synced_copies() {
