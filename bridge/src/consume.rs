@@ -117,6 +117,9 @@ impl Projector {
                 return Ok(Displaced::Stopped);
             };
             let records = records?;
+            if !reader.reads(cursor.created_at) {
+                return Ok(Displaced::StreamChanged);
+            }
             wait = IDLE;
             busy = (BUSY..self.batch).contains(&records.len());
             if records.is_empty() {
@@ -212,7 +215,11 @@ impl Projector {
 
 /// The ledger's cursor for the stream as it is now. For a stream it has never seen a new one, once the missions of the
 /// one before are ended.
-async fn place(ledger: &Ledger, names: &Names, stream: &StreamIdentity) -> Result<Cursor, LedgerError> {
+pub(crate) async fn place(
+    ledger: &Ledger,
+    names: &Names,
+    stream: &StreamIdentity,
+) -> Result<Cursor, LedgerError> {
     let known = ledger.cursors().await?;
     if let Some(cursor) = known.iter().find(|cursor| cursor.created_at == stream.created_at) {
         return Ok(*cursor);
@@ -226,7 +233,8 @@ async fn place(ledger: &Ledger, names: &Names, stream: &StreamIdentity) -> Resul
     let cursor = Cursor { created_at: stream.created_at, epoch, seq: 0, event_at: None };
     ledger.add_cursor(cursor).await?;
     if epoch > 0 {
-        let what = format!("the stream was made anew; {lost} missions of the one before had not ended and failed");
+        let what =
+            format!("the stream was made anew; {lost} missions of the one before had not ended and failed");
         tracing::error!(epoch, lost, "{what}");
         let mut changes = Changes::new(cursor);
         changes.anomalies.push(anomaly_row(Place::new(epoch, 0), MISSIONS, what));

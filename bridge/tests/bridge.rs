@@ -359,6 +359,7 @@ async fn a_stream_made_anew_under_a_running_bridge_is_followed(kind: LedgerKind)
         status.anomalies[0].what,
         "the stream was made anew; 1 missions of the one before had not ended and failed"
     );
+    assert_eq!(status.anomalies_total, 1, "{:?}", status.anomalies);
     assert_eq!(world.notices().await.len(), 6);
     bridge.stop().await;
 }
@@ -390,7 +391,9 @@ async fn missions_of_a_deleted_stream_fail_once_and_their_sessions_are_told(kind
     let bridge = world.bridge().await;
     world.settled().await;
     let notices = world.notices().await;
-    let lost = |notice: &&Notice| notice.failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Internal);
+    let lost = |notice: &&Notice| {
+        notice.failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Internal)
+    };
     let told: Vec<&Notice> = notices.iter().filter(lost).collect();
     let ids: HashSet<&str> = told.iter().map(|notice| notice.notice_id.as_str()).collect();
     assert_eq!((told.len(), ids.len()), (302, 302));
