@@ -22,6 +22,7 @@ mod console;
 mod consume;
 mod duty;
 mod error;
+mod event;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
 mod ledger;

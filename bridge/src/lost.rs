@@ -5,16 +5,16 @@
 //! the old stream gave, and are the only ones in a ledger that no log holds. A crash leaves some of them ended; the next
 //! bridge goes on with the rest.
 
-use vp_nats::clock;
 use vp_nats::reader::Record;
 use vp_nats::subject::{MissionSubject, Token};
 use vp_shared::artifact::MissionResult;
-use vp_shared::event::{Actor, ActorKind, Event, EventBody, OutcomeStatus, Usage};
+use vp_shared::event::{Event, EventBody, OutcomeStatus, Usage};
 use vp_shared::failure::{Failure, FailureClass};
 use vp_shared::ids::NoticeId;
 use vp_shared::mission::{EventKind, Mission};
 use vp_shared::notice::{Notice, notice};
 
+use crate::event::event_by;
 use crate::ledger::{Changes, Committed, Cursor, Ledger, LedgerError, Place, Texts};
 use crate::project::{Live, Names, project, row_of_notice};
 
@@ -71,16 +71,7 @@ fn endings(cursor: Cursor, lost: Vec<Live>, names: &Names) -> Changes {
 fn ending(mission: &Mission) -> Event {
     let failure = Failure::new(FailureClass::Internal, why(mission));
     let result = MissionResult { partial: true, ..MissionResult::default() };
-    Event {
-        id: clock::event_id(),
-        mission_id: mission.mission_id.clone(),
-        vp_id: mission.vp_id.clone(),
-        attempt: mission.attempt,
-        time: clock::now(),
-        actor: Actor { kind: ActorKind::Bridge, id: NAME.to_owned() },
-        source: mission.source.clone(),
-        body: EventBody::Failed { failure, result, usage: Usage::default() },
-    }
+    event_by(NAME, mission, EventBody::Failed { failure, result, usage: Usage::default() })
 }
 
 fn why(mission: &Mission) -> String {
