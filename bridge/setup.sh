@@ -13,16 +13,9 @@ set -eu
 needed=15
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
-tools="$root/.tools"
+. "$root/deploy/setup/apt.sh"
+begin_setup "$root"
 fetched="$tools/postgresql"
-work=
-
-say() { printf '%s\n' "$*" >&2; }
-
-cleanup() { [ -z "$work" ] || rm -rf -- "$work"; }
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 give_up() {
     say "setup: no PostgreSQL $needed or newer: $1"
@@ -68,44 +61,20 @@ use_installed() {
     done
 }
 
-# An apt program with its state in $work, and with the sources and the keys of this machine.
-private_apt() {
-    program=$1
-    shift
-    "$program" -q -o Dir::State="$work/state" -o Dir::State::lists="$work/state/lists" \
-        -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" -o Dir::Log="$work" \
-        -o APT::Sandbox::User="$(id -un)" -o APT::Get::List-Cleanup=0 \
-        -o APT::Update::Post-Invoke::= -o APT::Update::Post-Invoke-Success::= \
-        -o Acquire::Languages=none -o Acquire::Retries=2 -o Acquire::http::Timeout=30 "$@" 2>>"$work/log"
-}
-
-# Downloads the package $1 and unpacks it into the tree.
-unpack() {
-    mkdir -p "$work/deb"
-    rm -f "$work/deb"/*.deb
-    (cd "$work/deb" && private_apt apt-get download "$1" >>"$work/log") && dpkg -x "$work/deb"/*.deb "$work/tree"
-}
-
-is_installed() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
-
-# The libraries that $1 needs, directly or not. The compiler for queries is not used: the tests turn it off.
-libraries_of() {
-    private_apt apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
-        --no-replaces --no-enhances "$1" | grep -E '^lib[a-z0-9.+-]+$' | grep -v -e '^libllvm' -e '^libc6$' | sort -u
-}
+# The libraries that $1 needs. The compiler for queries is not used: the tests turn it off.
+libraries_of() { packages_of "$1" | grep '^lib' | grep -v '^libllvm'; }
 
 fetch_into_tree() {
-    mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" "$work/tree"
-    : >"$work/status"
-    : >"$work/log"
     private_apt apt-get update >>"$work/log" || return 1
     package=$(private_apt apt-cache depends postgresql | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$/\1/p' | head -n 1)
     [ -n "$package" ] || return 1
     say "setup: fetching $package into $fetched (about 20 MB; the system is not touched)"
-    unpack "$package" || return 1
+    wanted=$package
     for library in $(libraries_of "$package"); do
-        is_installed "$library" || unpack "$library" || return 1
+        is_installed "$library" || wanted="$wanted $library"
     done
+    # shellcheck disable=SC2086 # A list of names.
+    unpack_into "$work/tree" $wanted
 }
 
 # A program that finds its libraries in the tree, wherever the checkout is.
@@ -123,15 +92,10 @@ WRAPPER
 library_dir() { (cd "$work/tree/usr/lib" && ls -d ./*-linux-gnu* 2>/dev/null | head -n 1 | cut -c3-) ; }
 
 fetch() {
-    for program in apt-get apt-cache dpkg; do
-        command -v "$program" >/dev/null ||
-            give_up "none is installed, and without \`$program\` (not a Debian system) none can be fetched"
-    done
-    umask 022
-    mkdir -p "$tools" || give_up "none is installed, and $tools cannot be written"
-    work=$(mktemp -d "$tools/fetch.XXXXXX")
+    need_programs apt-get apt-cache dpkg
+    begin_fetch
     if ! fetch_into_tree; then
-        grep -e '^[EW]:' "$work/log" | tail -n 6 | sed 's/^/    /' >&2 || :
+        apt_said
         give_up "none is installed, and the fetch failed (apt's words above)"
     fi
     version=$(ls "$work/tree/usr/lib/postgresql" | head -n 1)

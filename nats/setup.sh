@@ -17,16 +17,9 @@ suite=testing
 keyrings=/usr/share/keyrings
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
-tools="$root/.tools"
+. "$root/deploy/setup/apt.sh"
+begin_setup "$root"
 fetched="$tools/bin/nats-server"
-work=
-
-say() { printf '%s\n' "$*" >&2; }
-
-cleanup() { [ -z "$work" ] || rm -rf -- "$work"; }
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 give_up() {
     say "setup: no nats-server $needed or newer: $1"
@@ -86,18 +79,12 @@ use_installed() {
     IFS=$old_ifs
 }
 
-# apt-get with its whole state in $work and only the sources of $work/sources.list.
-private_apt() {
-    apt-get -q \
-        -o Dir::State="$work/state" -o Dir::State::lists="$work/state/lists" \
-        -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" \
+# The private apt with only the source in $work/sources.list, for packages of this machine's kind.
+one_source() {
+    private_apt apt-get \
         -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
         -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null \
-        -o Dir::Log="$work" -o APT::Sandbox::User="$(id -un)" -o APT::Architecture="$arch" \
-        -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any \
-        -o APT::Update::Post-Invoke::= -o APT::Update::Post-Invoke-Success::= \
-        -o Acquire::Languages=none -o Acquire::Retries=2 -o Acquire::http::Timeout=30 \
-        "$@" >>"$work/log" 2>&1
+        -o APT::Architecture="$arch" -o APT::Update::Error-Mode=any "$@" >>"$work/log"
 }
 
 # The Debian archives (not the security ones) that this machine's apt is set up for.
@@ -111,17 +98,15 @@ mirrors() {
 
 # Lists the suite $2 of the mirror $1, verified with the keys in $3.
 list_suite() {
-    rm -rf -- "$work/state" "$work/cache"
-    mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
-    : >"$work/status"
+    fresh_apt
     printf 'deb [signed-by=%s] %s %s main\n' "$3" "$1" "$2" >"$work/sources.list"
-    private_apt update
+    one_source update
 }
 
 download_and_unpack() {
     rm -rf -- "$work/deb" "$work/$1"
     mkdir -p "$work/deb"
-    (cd "$work/deb" && private_apt download "$1") && dpkg -x "$work/deb/$1"_*.deb "$work/$1"
+    (cd "$work/deb" && one_source download "$1") && dpkg -x "$work/deb/$1"_*.deb "$work/$1"
 }
 
 # Newer releases of Debian call it .pgp.
@@ -163,15 +148,11 @@ fetch_from() {
 }
 
 fetch() {
-    for program in apt-get dpkg; do
-        command -v "$program" >/dev/null ||
-            give_up "none is installed, and without \`$program\` (not a Debian system) none can be fetched"
-    done
+    need_programs apt-get dpkg
     keyring=$(keyring_in "$keyrings") ||
         give_up "none is installed, and without $keyrings/debian-archive-keyring.gpg Debian's packages cannot be verified"
     arch=$(dpkg --print-architecture)
-    mkdir -p "$tools" || give_up "none is installed, and $tools cannot be written"
-    work=$(mktemp -d "$tools/fetch.XXXXXX")
+    begin_fetch
     candidates=$(mirrors)
     [ -n "$candidates" ] ||
         give_up "none is installed, and this machine's apt knows no Debian mirror to fetch one from"
@@ -181,7 +162,7 @@ fetch() {
             give_up "Debian $suite's package does not help on this machine (see above)"
         fi
         say "setup: fetching from $mirror failed; apt said:"
-        grep -e '^[EW]:' "$work/log" | tail -n 6 | sed 's/^/    /' >&2 || :
+        apt_said
     done
     give_up "none is installed, and the fetch failed" \
         "Reasons above. The package signature is always checked; there is no switch to skip it."

@@ -16,6 +16,7 @@ use vp_shared::retry::RetryDelay;
 use crate::batch::Batch;
 use crate::ledger::{Changes, Committed, Cursor, Ledger, LedgerError, Place, Texts};
 use crate::live::Cache;
+use crate::lost::end_lost;
 use crate::project::{Names, anomaly_row};
 use crate::status::StatusBoard;
 
@@ -116,6 +117,9 @@ impl Projector {
                 return Ok(Displaced::Stopped);
             };
             let records = records?;
+            if !reader.reads(cursor.created_at) {
+                return Ok(Displaced::StreamChanged);
+            }
             wait = IDLE;
             busy = (BUSY..self.batch).contains(&records.len());
             if records.is_empty() {
@@ -142,7 +146,7 @@ impl Projector {
     /// Where the ledger stands, and a reader from there on.
     async fn begin(&self) -> Result<(Cursor, Reader), ProjectError> {
         let stream = identity(&self.conn, MISSIONS).await?;
-        let mut cursor = place(&self.ledger, &stream).await?;
+        let mut cursor = place(&self.ledger, &self.names, &stream).await?;
         check_length(&stream, &cursor)?;
         if stream.first_seq > cursor.seq + 1 {
             cursor = self.step_over_gap(cursor, &stream).await?;
@@ -209,19 +213,30 @@ impl Projector {
     }
 }
 
-/// The ledger's cursor for the stream as it is now; for a stream it has never seen, a new one.
-pub(crate) async fn place(ledger: &Ledger, stream: &StreamIdentity) -> Result<Cursor, LedgerError> {
+/// The ledger's cursor for the stream as it is now. For a stream it has never seen a new one, once the missions of the
+/// one before are ended.
+pub(crate) async fn place(
+    ledger: &Ledger,
+    names: &Names,
+    stream: &StreamIdentity,
+) -> Result<Cursor, LedgerError> {
     let known = ledger.cursors().await?;
     if let Some(cursor) = known.iter().find(|cursor| cursor.created_at == stream.created_at) {
         return Ok(*cursor);
     }
-    let epoch = known.last().map_or(0, |last| last.epoch + 1);
+    let before = known.last().map(|last| last.epoch);
+    let lost = match before {
+        Some(epoch) => end_lost(ledger, names, epoch).await?,
+        None => 0,
+    };
+    let epoch = before.map_or(0, |epoch| epoch + 1);
     let cursor = Cursor { created_at: stream.created_at, epoch, seq: 0, event_at: None };
     ledger.add_cursor(cursor).await?;
     if epoch > 0 {
-        tracing::warn!(epoch, "the stream was made anew; the missions of the one before stay as they were");
+        let what =
+            format!("the stream was made anew; {lost} missions of the one before had not ended and failed");
+        tracing::error!(epoch, lost, "{what}");
         let mut changes = Changes::new(cursor);
-        let what = "the stream was made anew; the missions of the one before stay as they were".to_owned();
         changes.anomalies.push(anomaly_row(Place::new(epoch, 0), MISSIONS, what));
         // Lost to another projector, it is noted all the same.
         ledger.commit(changes, &mut Texts::default()).await?;

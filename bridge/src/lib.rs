@@ -5,6 +5,7 @@
 //!   silent.
 //! - `project`, `live`, `batch`: pure: what messages of the log change in the ledger.
 //! - `consume`: the log in order, one transaction a batch. `notify`: notices, sent and marked.
+//! - `lost`: missions whose stream was deleted, ended.
 //! - [`service`]: the ledger over NATS. `report`: how this bridge is, also while it stands by. `recover`: missions of dead workers, handed back.
 //! - `console`: all of it as pages, for people.
 //! - `reconcile`: missions that nothing would bring on any more, brought back or ended.
@@ -21,10 +22,12 @@ mod console;
 mod consume;
 mod duty;
 mod error;
+mod event;
 #[cfg(any(test, feature = "harness"))]
 pub mod harness;
 mod ledger;
 mod live;
+mod lost;
 mod notify;
 mod project;
 pub mod rebuild;

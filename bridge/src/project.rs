@@ -10,7 +10,7 @@ use vp_shared::event::{Event, EventBody};
 use vp_shared::ids::VpId;
 use vp_shared::lane::Lanes;
 use vp_shared::mission::{Applied, EventKind, Mission};
-use vp_shared::notice::notice;
+use vp_shared::notice::{Notice, notice};
 use vp_shared::time::UtcTime;
 
 pub(crate) use decode::{Decoded, decode};
@@ -26,7 +26,7 @@ impl Names {
         Self(lanes.iter().map(|(vp_id, lane)| (vp_id.clone(), lane.display_name.clone())).collect())
     }
 
-    fn of_lane<'a>(&'a self, vp_id: &'a VpId) -> &'a str {
+    pub(crate) fn of_lane<'a>(&'a self, vp_id: &'a VpId) -> &'a str {
         self.0.get(vp_id).map_or(vp_id.as_str(), String::as_str)
     }
 }
@@ -193,15 +193,19 @@ fn notice_row(
     event: &Event,
     names: &Names,
 ) -> Option<notices::Model> {
-    let notice = notice(mission, event, names.of_lane(&mission.vp_id))?;
-    Some(notices::Model {
+    notice(mission, event, names.of_lane(&mission.vp_id)).map(|notice| row_of_notice(at, stored_at, &notice))
+}
+
+/// A notice's row, at the place of its event.
+pub(crate) fn row_of_notice(at: Place, stored_at: UtcTime, notice: &Notice) -> notices::Model {
+    notices::Model {
         pos: at.pos(),
         notice_id: notice.notice_id.as_str().to_owned(),
         session_id: notice.session_id.as_str().to_owned(),
-        mission_id: mission.mission_id.as_str().to_owned(),
+        mission_id: notice.mission_id.as_str().to_owned(),
         created_us: stored_at.as_micros(),
-        body: json(&notice),
-    })
+        body: json(notice),
+    }
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ use vp_nats::mission_log::{AppendError, MissionLog};
 use vp_nats::presence::prove_gone;
 use vp_shared::api::Repaired;
 use vp_shared::error::Chain;
-use vp_shared::event::{Actor, ActorKind, Event};
 use vp_shared::mission::{Mission, Plan, Repair, Standing, Status, Timer, plan};
 
 use crate::config::ReconcileTimes;
+use crate::event::event_by;
 use crate::ledger::{Ledger, Unfinished};
 use crate::status::StatusBoard;
 use facts::Facts;
@@ -180,7 +180,7 @@ impl Reconciler {
 
     async fn repair(&self, repair: Repair, mission: &Mission) -> Option<Repaired> {
         let (mission_id, vp_id, expected) = (&mission.mission_id, &mission.vp_id, mission.last_seq);
-        let Some(event) = event(repair, mission) else {
+        let Some(event) = repair.event(mission).map(|body| event_by(NAME, mission, body)) else {
             let owner = mission.owner.as_ref()?;
             return match hand_back(&self.conn, &owner.lease).await {
                 Ok(()) => Some(note(repair, mission)),
@@ -205,19 +205,6 @@ impl Reconciler {
             }
         }
     }
-}
-
-fn event(repair: Repair, mission: &Mission) -> Option<Event> {
-    Some(Event {
-        id: clock::event_id(),
-        mission_id: mission.mission_id.clone(),
-        vp_id: mission.vp_id.clone(),
-        attempt: mission.attempt,
-        time: clock::now(),
-        actor: Actor { kind: ActorKind::Bridge, id: NAME.to_owned() },
-        source: mission.source.clone(),
-        body: repair.event(mission)?,
-    })
 }
 
 fn note(repair: Repair, mission: &Mission) -> Repaired {

@@ -19,6 +19,7 @@ use vp_shared::event::Event;
 use vp_shared::failure::FailureClass;
 use vp_shared::ids::SessionId;
 use vp_shared::mission::{ReplyMode, Status};
+use vp_shared::notice::Notice;
 use vp_shared::tier::Tier;
 
 /// Missions of every kind, their events mixed as they would be.
@@ -353,12 +354,59 @@ async fn a_stream_made_anew_under_a_running_bridge_is_followed(kind: LedgerKind)
     let mut after = Script::new(CODER, "after");
     world.append_all(&after.well()).await;
     let status = world.settled().await;
-    assert_eq!((status.missions["running"], status.missions["completed"]), (1, 1));
+    assert_eq!((status.missions["failed"], status.missions["completed"]), (1, 1), "{:?}", status.missions);
     assert_eq!(
         status.anomalies[0].what,
-        "the stream was made anew; the missions of the one before stay as they were"
+        "the stream was made anew; 1 missions of the one before had not ended and failed"
     );
-    assert_eq!(world.notices().await.len(), 5);
+    assert_eq!(status.anomalies_total, 1, "{:?}", status.anomalies);
+    assert_eq!(world.notices().await.len(), 6);
+    bridge.stop().await;
+}
+
+async fn missions_of_a_deleted_stream_fail_once_and_their_sessions_are_told(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
+    let bridge = world.bridge().await;
+    let (mut running, mut ending, mut done) =
+        (Script::new(CODER, "running"), Script::new(CODER, "ending"), Script::new(CODER, "done"));
+    world.append_all(&[running.dispatched(), running.started()]).await;
+    world.append_all(&[ending.dispatched(), ending.started(), ending.outcome()]).await;
+    world.append_all(&done.well()).await;
+    let mut waiting: Vec<Script> =
+        (0..300).map(|nth| Script::new(CODER, &nth.to_string()).reply(ReplyMode::Final)).collect();
+    let queued: Vec<Event> = waiting.iter_mut().map(Script::dispatched).collect();
+    world.append_all(&queued).await;
+    world.settled().await;
+    bridge.stop().await;
+    world.conn.jetstream().delete_stream("MISSIONS").await.unwrap();
+    world.make_streams().await;
+    // Delegated again before any bridge is back.
+    world.flood(&Script::new(CODER, "running").well()).await;
+    let bridge = world.bridge().await;
+    let status = world.settled().await;
+    assert_eq!((status.missions["failed"], status.missions["completed"]), (301, 2), "{:?}", status.missions);
+    assert_eq!(status.missions.values().sum::<u64>(), 303, "{:?}", status.missions);
+    bridge.stop().await;
+    // A bridge that starts later has nothing left to end.
+    let bridge = world.bridge().await;
+    world.settled().await;
+    let notices = world.notices().await;
+    let lost = |notice: &&Notice| {
+        notice.failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Internal)
+    };
+    let told: Vec<&Notice> = notices.iter().filter(lost).collect();
+    let ids: HashSet<&str> = told.iter().map(|notice| notice.notice_id.as_str()).collect();
+    assert_eq!((told.len(), ids.len()), (302, 302));
+    assert!(told.iter().all(|notice| notice.terminal && notice.text.contains("delegate it again")));
+    let of = |script: &Script| {
+        let mine = |notice: &&&Notice| notice.mission_id == script.mission_id;
+        told.iter().find(mine).unwrap().failure.clone().unwrap().message
+    };
+    assert!(of(&running).contains("attempt 1 had been started"), "{}", of(&running));
+    assert!(of(&ending).contains("its executor had ended"), "{}", of(&ending));
+    assert!(of(&waiting[299]).contains("it had not been started"), "{}", of(&waiting[299]));
+    let ends = notices.iter().filter(|notice| notice.terminal && notice.mission_id == running.mission_id);
+    assert_eq!(ends.map(|notice| notice.status.name()).collect::<Vec<_>>(), ["failed", "completed"]);
     bridge.stop().await;
 }
 
@@ -390,5 +438,6 @@ on_both_ledgers!(
     a_ledger_that_cannot_be_written_for_a_while_is_told_and_caught_up,
     messages_that_left_the_log_unprojected_are_told,
     a_stream_made_anew_under_a_running_bridge_is_followed,
+    missions_of_a_deleted_stream_fail_once_and_their_sessions_are_told,
     a_log_that_is_shorter_than_the_ledger_is_told_and_nothing_is_guessed,
 );

@@ -80,13 +80,16 @@ impl ReaderError {
 }
 
 /// Reads a stream in order, each message once, contiguous by the consumer's own count; after a lost connection or
-/// a gap it resumes behind the last message it gave out.
+/// a gap it resumes behind the last message it gave out. Of a stream that was deleted and made anew it reads everything:
+/// the sequences of the one before say nothing there.
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
     stream: String,
     filters: Vec<String>,
     start: Start,
+    /// When the stream was created that it reads; `None` before the first one is open.
+    created_at: Option<UtcTime>,
     /// `None` until it has resumed.
     feed: Option<Feed>,
     delays: Delays,
@@ -114,6 +117,7 @@ impl Reader {
             stream: stream.to_owned(),
             filters: filters.to_vec(),
             start,
+            created_at: None,
             feed: None,
             delays: Delays::new(&RetryDelay::REQUEST),
             pending: 0,
@@ -148,6 +152,11 @@ impl Reader {
         }
     }
 
+    /// True when what it gives out is of the stream that was created then.
+    pub fn reads(&self, created_at: UtcTime) -> bool {
+        self.created_at == Some(created_at)
+    }
+
     /// How many messages were waiting at the server behind the last one given out, when it was sent.
     pub fn pending(&self) -> u64 {
         self.pending
@@ -174,7 +183,18 @@ impl Reader {
     }
 
     async fn resume(&mut self) -> Result<(), ApiError> {
-        let feed = Feed::open(&self.conn, &self.stream, &self.filters, self.start).await?;
+        let feed = loop {
+            let feed = Feed::open(&self.conn, &self.stream, &self.filters, self.start).await?;
+            // Asked behind the opening: the feed is of this stream, or has ended with the one before.
+            let created_at = look(&self.conn, &self.stream).await?.created_at;
+            if self.created_at.replace(created_at).is_none_or(|known| known == created_at) {
+                break feed;
+            }
+            tracing::warn!(stream = self.stream, "the stream was made anew, reading it from its beginning");
+            if self.start != Start::LastPerSubject {
+                self.start = Start::After(0);
+            }
+        };
         self.pending = feed.pending();
         self.feed = Some(feed);
         self.delays = Delays::new(&RetryDelay::REQUEST);
@@ -187,15 +207,17 @@ impl Reader {
 /// # Errors
 /// [`ReaderError`].
 pub async fn identity(conn: &Connection, stream: &str) -> Result<StreamIdentity, ReaderError> {
-    let info = ask(conn, &format!("STREAM.INFO.{stream}"), &Value::Null).await;
-    let info = info.map_err(|error| ReaderError::of(stream, &error))?;
+    look(conn, stream).await.map_err(|error| ReaderError::of(stream, &error))
+}
+
+async fn look(conn: &Connection, stream: &str) -> Result<StreamIdentity, ApiError> {
+    let info = ask(conn, &format!("STREAM.INFO.{stream}"), &Value::Null).await?;
     let created_at = info["created"].as_str().and_then(|text| UtcTime::parse(text).ok());
     let number = |field: &str| info["state"][field].as_u64();
     let (Some(created_at), Some(first_seq), Some(last_seq)) =
         (created_at, number("first_seq"), number("last_seq"))
     else {
-        let why = "the server's answer lacks `created` or `state`".to_owned();
-        return Err(ReaderError { stream: stream.to_owned(), why, missing: false });
+        return Err(ApiError::Client("the server's answer lacks `created` or `state`".to_owned()));
     };
     Ok(StreamIdentity { created_at, first_seq, last_seq })
 }

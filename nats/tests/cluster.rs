@@ -14,12 +14,14 @@ use futures_util::future::join_all;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 use vp_nats::connect::{ConnectConfig, Connection, connect};
+use vp_nats::lane_modes::{self, LaneModeWatch};
 use vp_nats::mission_log::{AppendError, MissionLog};
 use vp_nats::server::find_binary;
 use vp_nats::subject::MissionFilter;
 use vp_nats::topology::{self, TopologyConfig};
 use vp_shared::event::Event;
 use vp_shared::ids::MissionId;
+use vp_shared::lane::{LaneMode, LaneModeRecord};
 
 /// Three servers that replicate everything.
 struct Cluster {
@@ -228,4 +230,41 @@ async fn appends_through_the_death_of_the_leader_are_stored_exactly_once() {
         }
     }
     eprintln!("{missions} missions through the death of {name}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_stays_paused_over_elections_and_the_loss_of_a_server_and_its_follower_hears_of_the_end() {
+    let (mut cluster, conns) = Cluster::ready().await;
+    let set = async |mode| {
+        let record = LaneModeRecord { mode, by: "me".into(), reason: None, since: vp_nats::clock::now() };
+        let deadline = Instant::now() + common::PATIENCE;
+        while let Err(error) = lane_modes::set(&conns[1], &lane_id(), record.clone()).await {
+            assert!(Instant::now() < deadline, "{error}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    set(LaneMode::Paused).await;
+    let mut watch = LaneModeWatch::new(&conns[1]);
+    assert_eq!(watch.next().await.of(&lane_id()), LaneMode::Paused);
+    let told = async |watch: &mut LaneModeWatch, mode| {
+        let seen = async {
+            loop {
+                let now = watch.next().await.of(&lane_id());
+                if now == mode {
+                    return;
+                }
+                assert_eq!(now, LaneMode::Paused, "it is never open in between");
+            }
+        };
+        timeout(common::PATIENCE, seen).await.unwrap_or_else(|_| panic!("it is never told of {mode}"));
+    };
+    for _ in 0..3 {
+        let stepped: serde_json::Value =
+            conns[1].jetstream().request("STREAM.LEADER.STEPDOWN.KV_LANES", &()).await.unwrap();
+        assert!(stepped["error"].is_null(), "{stepped}");
+    }
+    cluster.servers[0].kill().await.unwrap();
+    set(LaneMode::Draining).await;
+    told(&mut watch, LaneMode::Draining).await;
+    assert_eq!(lane_modes::lookup(&conns[2], &lane_id()).await.unwrap().unwrap().mode, LaneMode::Draining);
 }

@@ -180,11 +180,13 @@ async fn messages_of_any_size_pass() {
 }
 
 #[tokio::test]
-async fn a_reader_without_a_stream_says_so_and_goes_on_when_it_is_back() {
+async fn a_reader_without_a_stream_says_so_and_reads_all_of_one_that_is_made_anew() {
     let world = World::start().await;
     let error = Reader::open(&world.conn, "NO_SUCH", &[], Start::After(0)).await.unwrap_err();
     assert!(error.missing, "{error}");
     let mut reader = Reader::open(&world.conn, "MISSIONS", &all(), Start::After(0)).await.unwrap();
+    fill(&world.conn, 0, 5).await;
+    contiguous(&read(&mut reader, 5).await, 1);
     world.conn.jetstream().delete_stream("MISSIONS").await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(15);
     let error = loop {
@@ -197,8 +199,9 @@ async fn a_reader_without_a_stream_says_so_and_goes_on_when_it_is_back() {
     vp_nats::topology::ensure(&world.conn, &vp_nats::topology::TopologyConfig::default(), &common::lanes(30))
         .await
         .unwrap();
-    fill(&world.conn, 0, 3).await;
-    contiguous(&read(&mut reader, 3).await, 1);
+    // As many as before and more, so that going on behind the fifth would bring something too.
+    fill(&world.conn, 0, 8).await;
+    contiguous(&read(&mut reader, 8).await, 1);
 }
 
 #[tokio::test]

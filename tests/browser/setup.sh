@@ -9,15 +9,9 @@
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P)
-tools="$root/.tools"
+. "$root/deploy/setup/apt.sh"
+begin_setup "$root"
 fetched="$tools/chromium"
-work=
-
-say() { printf '%s\n' "$*" >&2; }
-cleanup() { [ -z "$work" ] || rm -rf -- "$work"; }
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 give_up() {
     say "setup: no browser for the test: $1"
@@ -47,28 +41,11 @@ use_if_good() {
     say "setup: passing over $1: it does not run here"
 }
 
-private_apt() {
-    program=$1
-    shift
-    "$program" -q -o Dir::State="$work/state" -o Dir::State::lists="$work/state/lists" \
-        -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" -o Dir::Log="$work" \
-        -o APT::Sandbox::User="$(id -un)" -o APT::Get::List-Cleanup=0 \
-        -o APT::Update::Post-Invoke::= -o APT::Update::Post-Invoke-Success::= \
-        -o Acquire::Languages=none -o Acquire::Retries=2 -o Acquire::http::Timeout=30 "$@" 2>>"$work/log"
-}
-
-is_installed() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
-
 # What Chromium needs and this machine has not, all of it in one download.
 fetch_into_tree() {
-    mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" "$work/tree" "$work/deb"
-    : >"$work/status"
-    : >"$work/log"
     private_apt apt-get update >>"$work/log" || return 1
-    packages=$(private_apt apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
-        --no-replaces --no-enhances chromium | grep -E '^[a-z0-9][a-z0-9.+-]+$' | grep -v '^libc6$' | sort -u)
     wanted=fonts-dejavu-core
-    for package in $packages; do
+    for package in $(packages_of chromium); do
         case $package in
         lib*-dev | *-data-unpack) continue ;;
         chromium | chromium-common | lib* | fontconfig-config | fonts-dejavu-core) ;;
@@ -78,10 +55,7 @@ fetch_into_tree() {
     done
     say "setup: fetching Debian's chromium and its libraries into $fetched (about 120 MB; the system is not touched)"
     # shellcheck disable=SC2086 # A list of names.
-    (cd "$work/deb" && private_apt apt-get download $wanted >>"$work/log") || return 1
-    for deb in "$work/deb"/*.deb; do
-        dpkg -x "$deb" "$work/tree" || return 1
-    done
+    unpack_into "$work/tree" $wanted
 }
 
 # A program that finds its libraries and a font in the tree, wherever the checkout is.
@@ -109,14 +83,10 @@ use_if_good "$fetched/chromium"
 for name in chromium chromium-browser google-chrome; do
     found=$(command -v "$name" 2>/dev/null) && use_if_good "$found"
 done
-for program in apt-get apt-cache dpkg; do
-    command -v "$program" >/dev/null || give_up "none is installed, and without \`$program\` none can be fetched"
-done
-umask 022
-mkdir -p "$tools" || give_up "$tools cannot be written"
-work=$(mktemp -d "$tools/fetch.XXXXXX")
+need_programs apt-get apt-cache dpkg
+begin_fetch
 if ! fetch_into_tree; then
-    grep -e '^[EW]:' "$work/log" | tail -n 6 | sed 's/^/    /' >&2 || :
+    apt_said
     give_up "none is installed, and the fetch failed (apt's words above)"
 fi
 wrap

@@ -11,6 +11,7 @@ use super::script::{CODER, GENERAL, Script};
 use super::{Bench, log, raw, record};
 use crate::ledger::{Committed, Cursor, Place, Texts, compare};
 use crate::live::{Cache, CacheLimits};
+use crate::project::Names;
 use vp_nats::reader::Record;
 use vp_nats::topology::MISSIONS;
 use vp_shared::time::UtcTime;
@@ -156,7 +157,7 @@ async fn a_stream_made_anew_does_not_mix_with_the_one_before(kind: LedgerKind) {
     bench.project(log([script.dispatched(), script.started(), script.outcome(), other.dispatched()])).await;
     let stream =
         vp_nats::reader::StreamIdentity { created_at: UtcTime::from_micros(99), first_seq: 1, last_seq: 0 };
-    bench.cursor = crate::consume::place(&bench.ledger, &stream).await.unwrap();
+    bench.cursor = crate::consume::place(&bench.ledger, &Names::default(), &stream).await.unwrap();
     assert_eq!(
         bench.cursor,
         Cursor { created_at: UtcTime::from_micros(99), epoch: 1, seq: 0, event_at: None }
@@ -168,7 +169,11 @@ async fn a_stream_made_anew_does_not_mix_with_the_one_before(kind: LedgerKind) {
     assert_eq!((mission.mission.status.name(), mission.mission.last_seq), ("queued", 1));
     assert_eq!((mission.attempts.len(), mission.events_total), (0, 1), "the former life is not shown");
     let other = bench.ledger.mission(&other.mission_id).await.unwrap().unwrap();
-    assert_eq!((other.mission.status.name(), other.events_total), ("queued", 1), "what was there stays");
+    assert_eq!(
+        (other.mission.status.name(), other.events_total),
+        ("failed", 2),
+        "nothing can bring it on any more"
+    );
     let (total, anomalies) = bench.ledger.anomalies().await.unwrap();
     assert_eq!((total, anomalies[0].subject.as_str()), (1, MISSIONS));
     let notices = bench.ledger.unsent(0, 100).await.unwrap();
