@@ -3,18 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod claude;
 mod crash;
 mod deliver;
 mod doctor;
 mod doors;
 mod hook;
+mod hosts;
 mod http;
 mod ledger;
 mod mcp;
 mod poison;
 mod readme;
-mod real_claude;
 mod rolling;
 mod standby;
 mod start;
