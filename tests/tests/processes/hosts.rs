@@ -5,10 +5,12 @@
 //! `@google/gemini-cli`. With which versions they were seen is in docs/simone.md.
 //!
 //! - `model`: stands in for the model; says what its script says.
-//! - `tools`: claude uses the six tools. `hooks`: claude is held to the user's words.
+//! - `tools`: claude uses the six tools. `hooks`: claude is held to the user's words. `servers`: the documented lines
+//!   that make each of them a host.
 
 mod hooks;
 mod model;
+mod servers;
 mod tools;
 
 use std::path::{Path, PathBuf};
