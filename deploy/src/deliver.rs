@@ -17,7 +17,7 @@ use vp_shared::notice::Notice;
 
 pub use dead::DeadLetters;
 pub use engine::{Line, Place, Refusal, Sink, pump};
-pub use http::check_url;
+pub use http::{Poster, check_url};
 pub use run::{Deliverers, sink_of};
 
 /// Several notices as one message: each with its id, so that one that comes again is recognised.

@@ -5,7 +5,7 @@ use vp_nats::subject::session_token;
 
 use super::{Context, Format, output};
 use crate::config::DeliverTarget;
-use crate::deliver::{DeadLetters, Deliverers, Sink as _, sink_of};
+use crate::deliver::{DeadLetters, Deliverers, Poster, Sink as _, sink_of};
 use crate::exit::{Exit, Failed};
 use crate::{link, patience, shutdown};
 
@@ -95,9 +95,9 @@ async fn resend(context: &Context, targets: &[DeliverTarget]) -> Result<Exit, Fa
     for target in targets {
         let dead = DeadLetters::new(&context.settings.data_dir, &target.name);
         let letters = dead.take().map_err(|why| Failed::new(Exit::Failure, why))?;
-        let mut left = Vec::new();
+        let (mut left, poster) = (Vec::new(), Poster::default());
         for mut letter in letters {
-            let mut sink = sink_of(target, &letter.notice.session_id);
+            let mut sink = sink_of(target, &letter.notice.session_id, &poster);
             match sink.accept(&letter.notice).await {
                 Ok(()) => sent += 1,
                 Err(refusal) => {

@@ -15,6 +15,7 @@ use vp_shared::notice::Notice;
 
 use super::dead::DeadLetters;
 use super::engine::{Line, Place, Refusal, Sink, pump};
+use super::http::Poster;
 use super::inbox::Inbox;
 use super::webhook::Webhook;
 use crate::config::{DeliverTarget, Settings, TargetKind};
@@ -47,14 +48,15 @@ impl Sink for AnySink {
     }
 }
 
-/// Makes the sink of a target for one session.
-pub fn sink_of(target: &DeliverTarget, session_id: &SessionId) -> AnySink {
+/// Makes the sink of a target for one session; `poster` is the target's, should it be a webhook.
+pub fn sink_of(target: &DeliverTarget, session_id: &SessionId, poster: &Poster) -> AnySink {
     match &target.kind {
         TargetKind::Inbox { dir, markdown } => AnySink::Inbox(Inbox::new(dir, session_id, *markdown)),
         TargetKind::Webhook { url, secret, timeout_seconds, .. } => AnySink::Webhook(Webhook {
             url: url.clone(),
             secret: secret.clone(),
             timeout: Duration::from_secs(*timeout_seconds),
+            poster: poster.clone(),
         }),
     }
 }
@@ -85,7 +87,7 @@ impl Deliverers {
 async fn serve(conn: &Connection, target: &DeliverTarget, data_dir: &Path, stop: &CancellationToken) {
     let Some(_lock) = alone(target, data_dir, stop).await else { return };
     tracing::info!(target = target.name, sessions = target.sessions.len(), "notices are delivered");
-    let mut lines = JoinSet::new();
+    let (mut lines, poster) = (JoinSet::new(), Poster::default());
     for session_id in &target.sessions {
         let limit = match &target.kind {
             TargetKind::Inbox { .. } => None,
@@ -94,7 +96,7 @@ async fn serve(conn: &Connection, target: &DeliverTarget, data_dir: &Path, stop:
             }
         };
         let line = Line { session_id: session_id.clone(), place: Place::Target(target.name.clone()), limit };
-        let (conn, stop, mut sink) = (conn.clone(), stop.clone(), sink_of(target, session_id));
+        let (conn, stop, mut sink) = (conn.clone(), stop.clone(), sink_of(target, session_id, &poster));
         lines.spawn(async move { Box::pin(pump(&conn, &line, &mut sink, &stop)).await });
     }
     while let Some(ended) = lines.join_next().await {

@@ -6,15 +6,15 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 use vp_shared::failure::FailureClass;
 use vp_tests::lanes::{CODER, noop_lane, shell_lane};
 use vp_tests::process::Installation;
 use vp_tests::until::until_true;
 use vp_tests::world::World;
 
-fn append(vp: &Installation, text: &str) {
+pub(crate) fn append(vp: &Installation, text: &str) {
     let mut file = std::fs::OpenOptions::new().append(true).open(vp.dir().join("vp.toml")).unwrap();
     writeln!(file, "\n{text}").unwrap();
 }
@@ -24,7 +24,7 @@ fn lines(vp: &Installation) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-async fn missions(world: &World, count: usize) {
+pub(crate) async fn missions(world: &World, count: usize) {
     for key in 0..count {
         let more = json!({"reply_mode": "final", "idempotency_key": key.to_string()});
         world.dispatch_as("chat", CODER, more).await;
@@ -83,7 +83,8 @@ async fn listener(heard: Arc<Mutex<Heard>>) -> String {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let mut stream = BufReader::new(stream);
-            let (fields, body) = request(&mut stream).await;
+            let (fields, body) = request(&mut stream).await.unwrap();
+            let body = serde_json::from_slice(&body).unwrap();
             let answer = {
                 let mut heard = heard.lock().unwrap();
                 heard.requests.push((fields, body));
@@ -100,11 +101,12 @@ async fn listener(heard: Arc<Mutex<Heard>>) -> String {
     url
 }
 
-async fn request(stream: &mut BufReader<TcpStream>) -> (String, Value) {
+/// The fields and the body of one request.
+pub(crate) async fn request(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<(String, Vec<u8>)> {
     let (mut head, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();
-        stream.read_line(&mut line).await.unwrap();
+        stream.read_line(&mut line).await?;
         if line.trim().is_empty() {
             break;
         }
@@ -114,8 +116,8 @@ async fn request(stream: &mut BufReader<TcpStream>) -> (String, Value) {
         head.push_str(&line);
     }
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.unwrap();
-    (head, serde_json::from_slice(&body).unwrap())
+    stream.read_exact(&mut body).await?;
+    Ok((head, body))
 }
 
 async fn webhook(attempts: u32) -> (World, Installation, Arc<Mutex<Heard>>) {

@@ -19,3 +19,4 @@ mod standby;
 mod start;
 mod torture;
 mod up;
+mod webhook_tls;
