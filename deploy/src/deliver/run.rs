@@ -2,7 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -17,6 +18,7 @@ use super::dead::DeadLetters;
 use super::engine::{Line, Place, Refusal, Sink, pump};
 use super::http::Poster;
 use super::inbox::Inbox;
+use super::trouble::Troubles;
 use super::webhook::Webhook;
 use crate::config::{DeliverTarget, Settings, TargetKind};
 
@@ -88,6 +90,7 @@ async fn serve(conn: &Connection, target: &DeliverTarget, data_dir: &Path, stop:
     let Some(_lock) = alone(target, data_dir, stop).await else { return };
     tracing::info!(target = target.name, sessions = target.sessions.len(), "notices are delivered");
     let (mut lines, poster) = (JoinSet::new(), Poster::default());
+    let troubles = Arc::new(Troubles::new(data_dir, &target.name));
     for session_id in &target.sessions {
         let limit = match &target.kind {
             TargetKind::Inbox { .. } => None,
@@ -95,7 +98,9 @@ async fn serve(conn: &Connection, target: &DeliverTarget, data_dir: &Path, stop:
                 Some((*attempts, DeadLetters::new(data_dir, &target.name)))
             }
         };
-        let line = Line { session_id: session_id.clone(), place: Place::Target(target.name.clone()), limit };
+        let place = Place::Target(target.name.clone());
+        let troubles = Some(Arc::clone(&troubles));
+        let line = Line { session_id: session_id.clone(), place, limit, troubles };
         let (conn, stop, mut sink) = (conn.clone(), stop.clone(), sink_of(target, session_id, &poster));
         lines.spawn(async move { Box::pin(pump(&conn, &line, &mut sink, &stop)).await });
     }
@@ -124,13 +129,19 @@ async fn alone(target: &DeliverTarget, data_dir: &Path, stop: &CancellationToken
 }
 
 fn try_alone(target: &DeliverTarget, data_dir: &Path) -> io::Result<Option<File>> {
-    let dir = data_dir.join("deliver");
-    fs::create_dir_all(&dir)?;
-    let path = dir.join(format!("{}.lock", target.name));
+    let path = lock_file(target, data_dir);
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
     let file = OpenOptions::new().create(true).append(true).open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Locked by who serves the target.
+pub(super) fn lock_file(target: &DeliverTarget, data_dir: &Path) -> PathBuf {
+    data_dir.join("deliver").join(format!("{}.lock", target.name))
 }
