@@ -51,7 +51,7 @@ fn at_home(command: &mut Command, home: &Path) {
 fn claude_at_home(command: &mut Command, home: &Path, url: &str) {
     at_home(command, home);
     command.env("ANTHROPIC_BASE_URL", url).env("ANTHROPIC_API_KEY", "anything");
-    command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1").env("ENABLE_TOOL_SEARCH", "false");
+    command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1").env("MCP_CONNECT_TIMEOUT_MS", "60000");
 }
 
 /// Runs it to its end.

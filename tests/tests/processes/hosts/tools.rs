@@ -12,11 +12,11 @@ use crate::doors::{installation, up};
 
 const SECRET: &str = "0123456789abcdef-simone";
 
-/// `vp mcp` of this installation as the entry of a host's configuration.
+/// `vp mcp` of this installation as the entry of a host's configuration, as docs/simone.md has it.
 pub(super) fn server(vp: &Installation, more: &[&str]) -> Value {
     let config = vp.dir().join("vp.toml");
     let args = [&["--config", config.to_str().unwrap()], more, &["mcp", "--session", "simone"]].concat();
-    json!({"command": vp_binary(), "args": args})
+    json!({"command": vp_binary(), "args": args, "alwaysLoad": true})
 }
 
 /// `claude -p` with these words and this server, at home below `dir`; not yet started.
@@ -75,6 +75,7 @@ async fn the_real_claude_delegates_waits_reads_and_cancels_over_http() {
     let vp = installation(&format!("credentials = [\"simone:{SECRET}\"]"));
     let (_up, base) = up(&vp).await;
     let headers = json!({"Authorization": format!("Bearer {SECRET}")});
-    let server = json!({"type": "http", "url": format!("{base}/mcp"), "headers": headers});
+    let server =
+        json!({"type": "http", "url": format!("{base}/mcp"), "headers": headers, "alwaysLoad": true});
     journey(claude, &vp, server).await;
 }
