@@ -89,8 +89,9 @@ impl Poster {
         let found = rustls_native_certs::load_native_certs();
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
-            let why: String = found.errors.iter().map(|error| format!(": {error}")).collect();
-            return Err(format!("this system has no root certificates{why}"));
+            let what = "this system has no root certificates".to_owned();
+            let why = found.errors.iter().map(ToString::to_string);
+            return Err(std::iter::once(what).chain(why).collect::<Vec<_>>().join(": "));
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)

@@ -181,9 +181,9 @@ async fn hosts_that_never_say_goodbye_do_not_pile_up() {
     let ping = json!({"jsonrpc": "2.0", "id": 2, "method": "ping"});
     let mut sessions = Vec::new();
     for _ in 0..514 {
-        let begun = say(None, &begin).await;
-        assert_eq!(begun.status(), StatusCode::OK);
-        sessions.push(begun.headers()["mcp-session-id"].to_str().unwrap().to_owned());
+        let welcomed = say(None, &begin).await;
+        assert_eq!(welcomed.status(), StatusCode::OK);
+        sessions.push(welcomed.headers()["mcp-session-id"].to_str().unwrap().to_owned());
         // The first one goes on to talk; the second one never says a word again.
         let kept = say(Some(&sessions[0]), &ping).await;
         assert_eq!(kept.status(), StatusCode::OK, "after {}", sessions.len());
