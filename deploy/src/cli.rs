@@ -115,7 +115,7 @@ enum Command {
     Notices(notices::Notices),
     /// Serve the tools to an MCP host on standard input and output
     Mcp(mcp::Mcp),
-    /// Deliver notices to the configured targets; see and re-send dead letters
+    /// Deliver notices to the configured targets; see how they stand, re-send dead letters
     Deliver(deliver::DeliverArgs),
     /// Run an agent over stream-json and hand it its notices between its turns
     Attach(attach::Attach),

@@ -9,6 +9,8 @@ mod engine;
 mod http;
 mod inbox;
 mod run;
+mod standing;
+mod trouble;
 mod webhook;
 
 use std::fmt::Write as _;
@@ -17,8 +19,10 @@ use vp_shared::notice::Notice;
 
 pub use dead::DeadLetters;
 pub use engine::{Line, Place, Refusal, Sink, pump};
-pub use http::check_url;
+pub use http::{Poster, check_url};
 pub use run::{Deliverers, sink_of};
+pub use standing::TargetStanding;
+pub use trouble::Trouble;
 
 /// Several notices as one message: each with its id, so that one that comes again is recognised.
 pub fn grouped(notices: &[Notice], more: u64) -> String {

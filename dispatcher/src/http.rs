@@ -19,6 +19,7 @@ mod guard;
 mod missions;
 mod notices;
 pub mod openapi;
+mod sessions;
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ use vp_shared::door::Guard;
 
 use crate::mcp::McpServer;
 use crate::provider::Provider;
+use sessions::Conversations;
 
 /// The longest body of a request: a dispatch's inputs as JSON, each byte of which may be written as six.
 const MAX_BODY_BYTES: usize = 6 * MAX_INPUTS_BYTES + 64 * 1024;
@@ -175,12 +177,13 @@ fn router(guard: Guard, tools: Provider, stop: CancellationToken) -> Router {
 }
 
 /// Hosts and origins are the guard's business, which knows the configured names.
-fn mcp(tools: Provider, stop: CancellationToken) -> StreamableHttpService<McpServer, LocalSessionManager> {
+fn mcp(tools: Provider, stop: CancellationToken) -> StreamableHttpService<McpServer, Conversations> {
     let config = StreamableHttpServerConfig::default()
         .disable_allowed_hosts()
         .with_max_request_body_bytes(MAX_BODY_BYTES)
         .with_cancellation_token(stop);
-    let mut sessions = LocalSessionManager::default();
-    sessions.session_config.keep_alive = Some(MCP_SESSION);
-    StreamableHttpService::new(move || Ok(McpServer::of_requests(tools.clone())), Arc::new(sessions), config)
+    let mut local = LocalSessionManager::default();
+    local.session_config.keep_alive = Some(MCP_SESSION);
+    let conversations = Arc::new(Conversations::new(local));
+    StreamableHttpService::new(move || Ok(McpServer::of_requests(tools.clone())), conversations, config)
 }

@@ -99,18 +99,28 @@ impl McpServer {
     }
 }
 
-/// The answer as MCP wants it.
+/// The answer as MCP wants it. Many hosts show their model nothing but the text, so what was read stands there too.
 fn result(tool: ToolName, answer: Value) -> CallToolResult {
     let mut text = words::text(tool, &answer);
     for warning in words::warnings(&answer) {
         text.push_str("\nwarning: ");
         text.push_str(warning);
     }
-    let content = vec![ContentBlock::text(text)];
+    let mut content = vec![ContentBlock::text(text)];
+    content.extend(excerpts(&answer).map(ContentBlock::text));
     let good = answer["ok"] == Value::Bool(true);
     let mut result = if good { CallToolResult::success(content) } else { CallToolResult::error(content) };
     result.structured_content = Some(answer);
     result
+}
+
+/// What was read of each artifact, under its path.
+fn excerpts(answer: &Value) -> impl Iterator<Item = String> {
+    let read = answer["artifacts"].as_array().into_iter().flatten();
+    read.filter_map(|file| {
+        let cut = if file["excerpt_truncated"] == true { " (its beginning)" } else { "" };
+        Some(format!("{}{cut}:\n{}", file["path"].as_str()?, file["excerpt"].as_str()?))
+    })
 }
 
 /// A failure where no tool was called.
@@ -207,5 +217,23 @@ impl ServerHandler for McpServer {
 
     async fn update_task(&self, _: UpdateTaskParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
         Err(ErrorData::invalid_request("a mission asks for no input while it runs", None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_was_read_is_in_the_text_too() {
+        let file = |path: &str| json!({"path": path, "excerpt_truncated": true});
+        let mut read = file("result.md");
+        read["excerpt"] = "# Result".into();
+        let answer = json!({"ok": true, "artifacts": [read, file("raw.bin")]});
+        let result = result(ToolName::ReadArtifacts, answer);
+        let texts: Vec<_> = result.content.iter().filter_map(|block| block.as_text()).collect();
+        assert_eq!(texts.len(), 2);
+        assert_eq!(texts[1].text, "result.md (its beginning):\n# Result");
     }
 }

@@ -95,6 +95,61 @@ fn schema<T: JsonSchema>(generator: SchemaGenerator) -> Value {
     generator.into_root_schema_for::<T>().to_value()
 }
 
+/// What every schema that is served must be, whoever serves it.
+#[cfg(test)]
+pub(crate) mod sound {
+    use serde_json::Value;
+
+    const TYPES: [&str; 7] = ["null", "boolean", "object", "array", "number", "string", "integer"];
+    /// Their values are no schemas, and hold none.
+    const OTHER: [&str; 6] = ["default", "const", "enum", "example", "examples", "securitySchemes"];
+
+    /// Panics where a reference leads nowhere, a type is none, or a keyword has no value; how many references there are.
+    pub(crate) fn check(document: &Value) -> usize {
+        let mut seen = 0;
+        walk(document, document, &mut seen);
+        seen
+    }
+
+    fn walk(value: &Value, document: &Value, seen: &mut usize) {
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields.iter().filter(|(name, _)| !OTHER.contains(&name.as_str())) {
+                    match (name.as_str(), field) {
+                        ("$ref", to) => {
+                            let to = to.as_str().unwrap_or_else(|| panic!("a reference: {to}"));
+                            let found = to.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
+                            assert!(found.is_some(), "{to} leads nowhere");
+                            *seen += 1;
+                        }
+                        ("type", Value::String(of)) => assert!(TYPES.contains(&of.as_str()), "a type: {of}"),
+                        (_, Value::Null) => panic!("`{name}` has no value: {value}"),
+                        (_, field) => walk(field, document, seen),
+                    }
+                }
+            }
+            Value::Array(all) => all.iter().for_each(|one| walk(one, document, seen)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn what_is_not_sound_is_found() {
+        use serde_json::json;
+        for bad in [
+            json!({"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"B": {}}}),
+            json!({"$ref": "A"}),
+            json!({"items": [{"type": "text"}]}),
+            json!({"anyOf": [], "type": null}),
+        ] {
+            assert!(std::panic::catch_unwind(|| check(&bad)).is_err(), "{bad}");
+        }
+        let good =
+            json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": ["string", "null"], "default": null}}});
+        assert_eq!(check(&good), 1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -113,6 +168,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_schema_is_sound() {
+        let of_tool = |tool| [input_schema(tool), output_schema(tool), answer_schema(tool)];
+        let seen: usize = TOOLS.into_iter().flat_map(of_tool).map(|schema| sound::check(&schema)).sum();
+        let (question, answer) = route_schemas();
+        assert!(seen + sound::check(&question) + sound::check(&answer) > 100, "{seen}");
+    }
+
+    #[test]
+    fn a_priority_is_a_tier_or_an_integer() {
+        let schema = input_schema(ToolName::Dispatch);
+        let any = json!([{"$ref": "#/$defs/Tier"}, {"type": "integer"}]);
+        assert_eq!(schema["$defs"]["Priority"]["anyOf"], any);
     }
 
     #[test]

@@ -116,3 +116,21 @@ fn too_many_waits() -> ToolError {
     error.retry_after_seconds = Some(5);
     error
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_endpoint_tells_two_sound_schemas() {
+        let endpoints: Vec<_> = TOOLS.into_iter().map(endpoint).chain([route_endpoint()]).collect();
+        assert_eq!(endpoints.len(), 7);
+        for endpoint in endpoints {
+            for name in ["schema.input", "schema.output"] {
+                let schema = serde_json::from_str(&endpoint.metadata[name]).unwrap();
+                crate::schemas::sound::check(&schema);
+            }
+        }
+    }
+}

@@ -1,10 +1,12 @@
 //! The NOTICES stream: written by the bridge's sender, read by sessions with a durable consumer each.
 
 mod follow;
+mod standing;
 mod unread;
 mod waiting;
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +14,13 @@ use async_nats::header::{self, HeaderName};
 use async_nats::{HeaderMap, Message};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use vp_shared::error::Chain;
 use vp_shared::ids::{NoticeId, SessionId};
 use vp_shared::notice::Notice;
 use vp_shared::time::UtcTime;
 
-use crate::ack::{NAK, Place};
+use crate::ack::{IN_PROGRESS, NAK, Place};
 use crate::api;
 use crate::connect::Connection;
 use crate::delivery::confirmed_ack;
@@ -28,6 +30,7 @@ use crate::subject;
 use crate::topology::{NOTICES, ensure_session};
 
 pub use follow::{NoticeFollower, ack_up_to};
+pub use standing::{Standing, standing};
 pub use unread::unread;
 pub use waiting::Waiting;
 
@@ -264,6 +267,12 @@ impl ReadingPlace {
         let name = format!("session-{}", subject::session_token(session_id));
         Self { name, ack_wait: SESSION_ACK_WAIT }
     }
+
+    /// Where this target stands in the session's notices.
+    fn of_target(session_id: &SessionId, target: &str) -> Self {
+        let name = format!("deliver-{target}-{}", subject::session_token(session_id));
+        Self { name, ack_wait: TARGET_ACK_WAIT }
+    }
 }
 
 /// A notice in a reader's hand. Dropped unacked, it comes again.
@@ -274,6 +283,7 @@ pub struct NoticeDelivery {
     /// Its stream sequence.
     pub seq: u64,
     lease: String,
+    ack_wait: Duration,
     conn: Arc<Connection>,
 }
 
@@ -297,8 +307,7 @@ impl NoticeReader {
         session_id: &SessionId,
         target: &str,
     ) -> Result<Self, NoticeError> {
-        let name = format!("deliver-{target}-{}", subject::session_token(session_id));
-        Self::open_at(conn, session_id, ReadingPlace { name, ack_wait: TARGET_ACK_WAIT }).await
+        Self::open_at(conn, session_id, ReadingPlace::of_target(session_id, target)).await
     }
 
     async fn open_at(
@@ -340,7 +349,10 @@ impl NoticeReader {
         let lease = message.reply?.into_string();
         let seq = Place::parse(&lease).map_or(0, |place| place.stream_seq);
         match serde_json::from_slice(&message.payload) {
-            Ok(notice) => Some(NoticeDelivery { notice, seq, lease, conn: Arc::clone(&self.conn) }),
+            Ok(notice) => {
+                let (ack_wait, conn) = (self.place.ack_wait, Arc::clone(&self.conn));
+                Some(NoticeDelivery { notice, seq, lease, ack_wait, conn })
+            }
             Err(error) => {
                 let session_id = &self.session_id;
                 tracing::error!(%session_id, seq, %error, "stepped over a message that is no notice");
@@ -367,6 +379,17 @@ impl NoticeDelivery {
     pub async fn ack(self) -> Result<(), NoticeError> {
         let acked = confirmed_ack(&self.conn, &self.lease).await;
         acked.map_err(|error| NoticeError { what: "confirm that a notice was shown", why: error.to_string() })
+    }
+
+    /// Keeps it in hand for as long as this is polled: no other reader is given it meanwhile.
+    pub async fn keep(&self) -> Infallible {
+        loop {
+            sleep(self.ack_wait / 3).await;
+            let lease = self.lease.clone();
+            if let Err(error) = self.conn.client().publish(lease, IN_PROGRESS.into()).await {
+                tracing::debug!(seq = self.seq, %error, "a notice in hand may be given to another reader");
+            }
+        }
     }
 
     /// It was not shown: it comes again at once, to whoever reads next.

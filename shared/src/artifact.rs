@@ -199,7 +199,7 @@ pub struct MissionResult {
     /// The worker whose disk it is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<crate::ids::WorkerId>,
-    /// The first of the artifacts, primary work products first; at most [`MissionResult::MAX_LISTED`].
+    /// The first 50 of the artifacts, primary work products first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
     /// How many there are, listed or not.

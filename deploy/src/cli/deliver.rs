@@ -5,7 +5,7 @@ use vp_nats::subject::session_token;
 
 use super::{Context, Format, output};
 use crate::config::DeliverTarget;
-use crate::deliver::{DeadLetters, Deliverers, Sink as _, sink_of};
+use crate::deliver::{DeadLetters, Deliverers, Poster, Sink as _, TargetStanding, Trouble, sink_of};
 use crate::exit::{Exit, Failed};
 use crate::{link, patience, shutdown};
 
@@ -15,6 +15,9 @@ pub struct DeliverArgs {
     /// Only this target; may be given again
     #[arg(long, value_name = "NAME")]
     target: Vec<String>,
+    /// Show how each target stands instead: what waits, since when, and what is in its way
+    #[arg(long, conflicts_with_all = ["dead", "resend"])]
+    status: bool,
     /// Show the dead letters instead
     #[arg(long, conflicts_with = "resend")]
     dead: bool,
@@ -26,7 +29,7 @@ pub struct DeliverArgs {
 impl DeliverArgs {
     /// True for what runs until it is told to stop.
     pub fn serves(&self) -> bool {
-        !self.dead && !self.resend
+        !self.status && !self.dead && !self.resend
     }
 }
 
@@ -43,6 +46,9 @@ pub async fn run(context: &Context, args: DeliverArgs) -> Result<Exit, Failed> {
     if settings.deliver.is_empty() {
         return Err(Failed::new(Exit::Config, "no target is configured")
             .hint("add a `[[deliver]]` table; docs/notices.md shows how"));
+    }
+    if args.status {
+        return status(context, &settings.deliver).await;
     }
     if args.dead {
         return dead(context, &settings.deliver);
@@ -62,6 +68,44 @@ pub async fn run(context: &Context, args: DeliverArgs) -> Result<Exit, Failed> {
     stop.cancelled().await;
     deliverers.stop().await;
     Ok(Exit::Ok)
+}
+
+async fn status(context: &Context, targets: &[DeliverTarget]) -> Result<Exit, Failed> {
+    let conn = link::connect(&context.settings, "vp-deliver").await?;
+    let mut standings = Vec::new();
+    for target in targets {
+        let standing = TargetStanding::of(&conn, target, &context.settings.data_dir).await;
+        standings
+            .push(standing.map_err(|why| Failed::new(Exit::Failure, format!("{}: {why}", target.name)))?);
+    }
+    if context.format != Format::Table {
+        output::json(&serde_json::json!({"targets": standings}), context.format)?;
+        return Ok(Exit::Ok);
+    }
+    let rows = standings.iter().flat_map(|target| {
+        target.sessions.iter().map(|session| {
+            let trouble = session.trouble.as_ref();
+            vec![
+                target.target.clone(),
+                if target.served { "yes" } else { "NO" }.to_owned(),
+                session.session.to_string(),
+                session.waiting.to_string(),
+                session.oldest.map(|oldest| oldest.to_string()).unwrap_or_default(),
+                target.dead_letters.to_string(),
+                trouble.map(in_words).unwrap_or_default(),
+            ]
+        })
+    });
+    output::table(&["TARGET", "SERVED", "SESSION", "WAITING", "OLDEST", "DEAD", "TROUBLE"], rows)?;
+    Ok(Exit::Ok)
+}
+
+/// A trouble in one line.
+pub(super) fn in_words(trouble: &Trouble) -> String {
+    format!(
+        "{} (tried {} times since {}, last at {})",
+        trouble.why, trouble.tries, trouble.since, trouble.last
+    )
 }
 
 fn dead(context: &Context, targets: &[DeliverTarget]) -> Result<Exit, Failed> {
@@ -95,9 +139,9 @@ async fn resend(context: &Context, targets: &[DeliverTarget]) -> Result<Exit, Fa
     for target in targets {
         let dead = DeadLetters::new(&context.settings.data_dir, &target.name);
         let letters = dead.take().map_err(|why| Failed::new(Exit::Failure, why))?;
-        let mut left = Vec::new();
+        let (mut left, poster) = (Vec::new(), Poster::default());
         for mut letter in letters {
-            let mut sink = sink_of(target, &letter.notice.session_id);
+            let mut sink = sink_of(target, &letter.notice.session_id, &poster);
             match sink.accept(&letter.notice).await {
                 Ok(()) => sent += 1,
                 Err(refusal) => {

@@ -90,6 +90,7 @@ async fn look(settings: &Settings) -> Vec<Finding> {
     findings.extend(broker::look(&conn, settings).await);
     let (status, bridges) = tokio::join!(ledger::ask_status(&conn), ask_bridges(&conn));
     findings.push(records::delivered(&conn).await);
+    findings.extend(deliver::standings(&conn, settings).await);
     findings.extend(lanes::look(&conn, settings, status.as_ref().ok()).await);
     findings.push(match bridges {
         Ok(bridges) => records::bridges(&bridges),

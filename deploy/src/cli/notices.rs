@@ -36,7 +36,7 @@ pub async fn run(context: &Context, args: Notices) -> Result<Exit, Failed> {
     let conn = link::connect(&context.settings, "vp-notices").await?;
     let mut sink = Shown { format: context.format, gone: None };
     if args.follow {
-        let line = Line { session_id: session, place: Place::Session, limit: None };
+        let line = Line { session_id: session, place: Place::Session, limit: None, troubles: None };
         let stop = shutdown::token().child_token();
         let reader_gone = CancellationToken::new();
         sink.gone = Some(reader_gone.clone());

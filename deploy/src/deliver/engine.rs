@@ -1,6 +1,7 @@
 //! The engine: from a session's notices to one sink, in order, each acked after it was accepted.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -13,6 +14,7 @@ use vp_shared::notice::Notice;
 use vp_shared::retry::RetryDelay;
 
 use super::dead::DeadLetters;
+use super::trouble::Troubles;
 
 /// From a second to five minutes.
 const DELAYS: RetryDelay = RetryDelay { initial_ms: 1_000, multiplier: 2.0, max_ms: 300_000, jitter: 0.2 };
@@ -61,6 +63,8 @@ pub struct Line {
     pub place: Place,
     /// How often one is tried, and where it goes then; without it, for ever.
     pub limit: Option<(u32, DeadLetters)>,
+    /// Where it is written down what is in the way, if anybody may ask.
+    pub troubles: Option<Arc<Troubles>>,
 }
 
 /// Delivers until `stop`. Whatever fails is tried again, with growing delays; a notice that was not accepted when it
@@ -85,8 +89,9 @@ pub async fn pump<S: Sink>(conn: &Connection, line: &Line, sink: &mut S, stop: &
                     return;
                 }
             }
-            Ok(None) => {}
+            Ok(None) => line.gets_on(),
             Err(error) => {
+                line.is_troubled(None, &error.to_string());
                 let delay = delays.next().unwrap_or(READING.max());
                 tracing::warn!(%error, session_id = %line.session_id, ?delay, "notices are late");
                 stop.run_until_cancelled(sleep(delay)).await;
@@ -113,7 +118,11 @@ impl Line {
     ) -> Option<()> {
         let notice_id = delivery.notice.notice_id.clone();
         if !accepted.contains(&notice_id) {
-            self.offer(&delivery.notice, sink, stop).await?;
+            tokio::select! {
+                offered = self.offer(&delivery.notice, sink, stop) => offered?,
+                never = delivery.keep() => match never {},
+            }
+            self.gets_on();
             accepted.push_back(notice_id);
             if accepted.len() > REMEMBERED {
                 accepted.pop_front();
@@ -135,6 +144,7 @@ impl Line {
                 Err(refusal) => refusal,
             };
             tries += 1;
+            self.is_troubled(Some(&notice.notice_id), &refusal.why);
             refused += u32::from(refusal.final_word);
             let (session_id, notice_id, why) = (&self.session_id, &notice.notice_id, &refusal.why);
             if let Some((limit, dead)) = &self.limit
@@ -153,6 +163,18 @@ impl Line {
             let delay = delays.next().unwrap_or(DELAYS.max());
             tracing::warn!(%session_id, %notice_id, why, tries, ?delay, "not accepted yet, trying again");
             stop.run_until_cancelled(sleep(delay)).await?;
+        }
+    }
+
+    fn is_troubled(&self, notice_id: Option<&NoticeId>, why: &str) {
+        if let Some(troubles) = &self.troubles {
+            troubles.note(&self.session_id, notice_id, why);
+        }
+    }
+
+    fn gets_on(&self) {
+        if let Some(troubles) = &self.troubles {
+            troubles.over(&self.session_id);
         }
     }
 }

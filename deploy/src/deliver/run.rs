@@ -2,7 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -15,7 +16,9 @@ use vp_shared::notice::Notice;
 
 use super::dead::DeadLetters;
 use super::engine::{Line, Place, Refusal, Sink, pump};
+use super::http::Poster;
 use super::inbox::Inbox;
+use super::trouble::Troubles;
 use super::webhook::Webhook;
 use crate::config::{DeliverTarget, Settings, TargetKind};
 
@@ -47,14 +50,15 @@ impl Sink for AnySink {
     }
 }
 
-/// Makes the sink of a target for one session.
-pub fn sink_of(target: &DeliverTarget, session_id: &SessionId) -> AnySink {
+/// Makes the sink of a target for one session; `poster` is the target's, should it be a webhook.
+pub fn sink_of(target: &DeliverTarget, session_id: &SessionId, poster: &Poster) -> AnySink {
     match &target.kind {
         TargetKind::Inbox { dir, markdown } => AnySink::Inbox(Inbox::new(dir, session_id, *markdown)),
         TargetKind::Webhook { url, secret, timeout_seconds, .. } => AnySink::Webhook(Webhook {
             url: url.clone(),
             secret: secret.clone(),
             timeout: Duration::from_secs(*timeout_seconds),
+            poster: poster.clone(),
         }),
     }
 }
@@ -85,7 +89,8 @@ impl Deliverers {
 async fn serve(conn: &Connection, target: &DeliverTarget, data_dir: &Path, stop: &CancellationToken) {
     let Some(_lock) = alone(target, data_dir, stop).await else { return };
     tracing::info!(target = target.name, sessions = target.sessions.len(), "notices are delivered");
-    let mut lines = JoinSet::new();
+    let (mut lines, poster) = (JoinSet::new(), Poster::default());
+    let troubles = Arc::new(Troubles::new(data_dir, &target.name));
     for session_id in &target.sessions {
         let limit = match &target.kind {
             TargetKind::Inbox { .. } => None,
@@ -93,8 +98,10 @@ async fn serve(conn: &Connection, target: &DeliverTarget, data_dir: &Path, stop:
                 Some((*attempts, DeadLetters::new(data_dir, &target.name)))
             }
         };
-        let line = Line { session_id: session_id.clone(), place: Place::Target(target.name.clone()), limit };
-        let (conn, stop, mut sink) = (conn.clone(), stop.clone(), sink_of(target, session_id));
+        let place = Place::Target(target.name.clone());
+        let troubles = Some(Arc::clone(&troubles));
+        let line = Line { session_id: session_id.clone(), place, limit, troubles };
+        let (conn, stop, mut sink) = (conn.clone(), stop.clone(), sink_of(target, session_id, &poster));
         lines.spawn(async move { Box::pin(pump(&conn, &line, &mut sink, &stop)).await });
     }
     while let Some(ended) = lines.join_next().await {
@@ -122,13 +129,19 @@ async fn alone(target: &DeliverTarget, data_dir: &Path, stop: &CancellationToken
 }
 
 fn try_alone(target: &DeliverTarget, data_dir: &Path) -> io::Result<Option<File>> {
-    let dir = data_dir.join("deliver");
-    fs::create_dir_all(&dir)?;
-    let path = dir.join(format!("{}.lock", target.name));
+    let path = lock_file(target, data_dir);
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
     let file = OpenOptions::new().create(true).append(true).open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Locked by who serves the target.
+pub(super) fn lock_file(target: &DeliverTarget, data_dir: &Path) -> PathBuf {
+    data_dir.join("deliver").join(format!("{}.lock", target.name))
 }

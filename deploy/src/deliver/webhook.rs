@@ -10,7 +10,7 @@ use vp_nats::connect::Secret;
 use vp_shared::notice::Notice;
 
 use super::engine::{Refusal, Sink};
-use super::http;
+use super::http::Poster;
 
 /// When the request was signed, in seconds since 1970.
 pub const TIMESTAMP: &str = "vp-timestamp";
@@ -26,6 +26,8 @@ pub struct Webhook {
     pub secret: Secret,
     /// The limit of each try.
     pub timeout: Duration,
+    /// Shared by all that post there.
+    pub poster: Poster,
 }
 
 impl Sink for Webhook {
@@ -35,7 +37,7 @@ impl Sink for Webhook {
         let timestamp = (vp_nats::clock::now().as_micros() / 1_000_000).to_string();
         let signed = signature(self.secret.expose(), &timestamp, &body).map_err(not_there)?;
         let headers = [(TIMESTAMP, timestamp), (SIGNATURE, signed)];
-        let status = match timeout(self.timeout, http::post(&self.url, &headers, body)).await {
+        let status = match timeout(self.timeout, self.poster.post(&self.url, &headers, body)).await {
             Ok(answered) => answered.map_err(not_there)?,
             Err(_) => return Err(not_there(format!("no answer within {} s", self.timeout.as_secs()))),
         };

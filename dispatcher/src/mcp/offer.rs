@@ -79,6 +79,7 @@ mod tests {
             for schema in [tool.input_schema.as_ref(), output.as_ref()] {
                 assert_eq!(schema["type"], "object", "{}", tool.name);
                 assert!(!schema.contains_key("$schema"), "{}", tool.name);
+                crate::schemas::sound::check(&Value::Object(schema.clone()));
                 let text = Value::Object(schema.clone()).to_string();
                 assert!(!text.contains("\"uint"), "{}: {text}", tool.name);
                 // Hosts' own types want an object for each field, though `true` is a schema.

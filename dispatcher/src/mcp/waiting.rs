@@ -69,7 +69,11 @@ impl McpServer {
             let seconds = began.elapsed().as_secs_f64();
             #[expect(clippy::cast_precision_loss, reason = "at most 3600")]
             let total = wait.timeout_seconds as f64;
-            let told = ProgressNotificationParam::new(token.clone(), seconds.min(total))
+            if seconds >= total {
+                // Progress that does not grow is none; the answer is due.
+                return;
+            }
+            let told = ProgressNotificationParam::new(token.clone(), seconds)
                 .with_total(total)
                 .with_message(standing(&shown));
             if let Err(error) = context.peer.notify_progress(told).await {

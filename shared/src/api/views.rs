@@ -210,7 +210,7 @@ pub struct AttemptView {
     pub usage: Usage,
 }
 
-/// One event, without the mission's own text, which [`MissionView`] has.
+/// One event, without the mission's own text, which the mission's view has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventView {
     /// Its stream sequence.

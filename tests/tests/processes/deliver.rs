@@ -4,17 +4,20 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use vp_nats::notices::NoticeReader;
 use vp_shared::failure::FailureClass;
+use vp_shared::ids::SessionId;
 use vp_tests::lanes::{CODER, noop_lane, shell_lane};
 use vp_tests::process::Installation;
 use vp_tests::until::until_true;
 use vp_tests::world::World;
 
-fn append(vp: &Installation, text: &str) {
+pub(crate) fn append(vp: &Installation, text: &str) {
     let mut file = std::fs::OpenOptions::new().append(true).open(vp.dir().join("vp.toml")).unwrap();
     writeln!(file, "\n{text}").unwrap();
 }
@@ -24,7 +27,7 @@ fn lines(vp: &Installation) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-async fn missions(world: &World, count: usize) {
+pub(crate) async fn missions(world: &World, count: usize) {
     for key in 0..count {
         let more = json!({"reply_mode": "final", "idempotency_key": key.to_string()});
         world.dispatch_as("chat", CODER, more).await;
@@ -83,7 +86,8 @@ async fn listener(heard: Arc<Mutex<Heard>>) -> String {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let mut stream = BufReader::new(stream);
-            let (fields, body) = request(&mut stream).await;
+            let (fields, body) = request(&mut stream).await.unwrap();
+            let body = serde_json::from_slice(&body).unwrap();
             let answer = {
                 let mut heard = heard.lock().unwrap();
                 heard.requests.push((fields, body));
@@ -100,11 +104,12 @@ async fn listener(heard: Arc<Mutex<Heard>>) -> String {
     url
 }
 
-async fn request(stream: &mut BufReader<TcpStream>) -> (String, Value) {
+/// The fields and the body of one request.
+pub(crate) async fn request(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<(String, Vec<u8>)> {
     let (mut head, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();
-        stream.read_line(&mut line).await.unwrap();
+        stream.read_line(&mut line).await?;
         if line.trim().is_empty() {
             break;
         }
@@ -114,8 +119,8 @@ async fn request(stream: &mut BufReader<TcpStream>) -> (String, Value) {
         head.push_str(&line);
     }
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.unwrap();
-    (head, serde_json::from_slice(&body).unwrap())
+    stream.read_exact(&mut body).await?;
+    Ok((head, body))
 }
 
 async fn webhook(attempts: u32) -> (World, Installation, Arc<Mutex<Heard>>) {
@@ -172,6 +177,39 @@ async fn what_a_webhook_does_not_take_is_a_dead_letter_that_can_be_sent_again() 
     assert!(vp.run(["deliver", "--resend"]).status.success());
     assert_eq!(heard.lock().unwrap().requests.last().unwrap().1["id"], first);
     assert!(vp.run(["deliver", "--dead", "-o", "json"]).stdout.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_down_is_seen_and_keeps_its_notice_in_hand_while_it_is_tried_again() {
+    let (world, vp, heard) = webhook(20).await;
+    heard.lock().unwrap().answers = vec!["500 No"; 20];
+    missions(&world, 2).await;
+    let status = || vp.json(["deliver", "--status"])["targets"][0].clone();
+    let doctor = || {
+        let checks = vp.json(["doctor"])["checks"].clone();
+        checks.as_array().unwrap().iter().find(|check| check["check"] == "delivery").unwrap().clone()
+    };
+    until_true("the notices are sent", async || status()["sessions"][0]["waiting"] == 2).await;
+    assert_eq!((&status()["served"], &doctor()["verdict"]), (&json!(false), &json!("warning")));
+    let mut deliverer = vp.spawn("deliver", ["deliver"]);
+    deliverer.until_it_says("not accepted yet").await;
+    let down = status();
+    let session = &down["sessions"][0];
+    assert_eq!((&down["served"], &session["session"]), (&json!(true), &json!("chat")), "{down}");
+    assert_eq!((&session["waiting"], &down["dead_letters"]), (&json!(2), &json!(0)), "{down}");
+    assert_eq!(session["trouble"]["why"], "the answer was 500", "{down}");
+    assert!(session["oldest"].is_string() && session["trouble"]["since"].is_string(), "{down}");
+    assert!(doctor()["found"].as_str().unwrap().contains("`chat`: the answer was 500"), "{}", doctor());
+    // Another process of that target, on another host perhaps, is given nothing of it, for twice the lease.
+    let chat = SessionId::new("chat").unwrap();
+    let mut other = NoticeReader::open_for(world.conn(), &chat, "ops").await.unwrap();
+    assert!(other.next(Duration::from_secs(11)).await.unwrap().is_none());
+    heard.lock().unwrap().answers.clear();
+    until_true("all is told", async || status()["sessions"][0]["waiting"] == 0).await;
+    let up = status();
+    assert_eq!((&up["sessions"][0]["trouble"], &up["sessions"][0]["oldest"]), (&Value::Null, &Value::Null));
+    assert_eq!(doctor()["verdict"], "ok");
+    assert!(deliverer.terminate().await.success());
 }
 
 /// Stands in for an agent: plays every message back, then ends the turn. Not a real one.

@@ -74,7 +74,7 @@ pub(crate) async fn result(client: &Client, tool: &'static str, input: Value) ->
 pub(crate) async fn call(client: &Client, tool: &'static str, input: Value) -> Value {
     let result = result(client, tool, input).await;
     assert_ne!(result.is_error, Some(true), "{result:?}");
-    assert_eq!(result.content.len(), 1, "{result:?}");
+    assert!(!text(&result).is_empty(), "{result:?}");
     result.structured_content.unwrap()
 }
 
@@ -113,6 +113,15 @@ pub(crate) async fn progress(client: &Client, vp: &Installation) {
     };
     let (waited, ()) = tokio::join!(call(client, "vp_wait_mission", input), open);
     assert_eq!(waited["mission"]["status"], "completed", "{waited}");
+    // Also up to the end of a wait that nothing ends before its time.
+    let idle = gated(client, vp, "never opened").await;
+    call(client, "vp_wait_mission", json!({"mission_id": idle, "timeout_seconds": 4})).await;
+    let told = client.service().told.lock().unwrap();
+    for (one, next) in
+        told.iter().zip(&told[1..]).filter(|(one, next)| one.progress_token == next.progress_token)
+    {
+        assert!(one.progress < next.progress && next.progress <= next.total.unwrap(), "{one:?} {next:?}");
+    }
 }
 
 /// The whole journey of a mission, and what an agent gets wrong on the way.
@@ -132,7 +141,10 @@ pub(crate) async fn journey(client: &Client, session: &str) {
     assert_eq!(waited["mission"]["status"], "completed", "{waited}");
     assert_eq!(waited["mission"]["source"]["session_id"], session);
 
-    let read = call(client, "vp_read_result_artifacts", json!({"mission_id": id})).await;
+    let read = result(client, "vp_read_result_artifacts", json!({"mission_id": id})).await;
+    let texts: Vec<_> = read.content.iter().map(|block| block.as_text().unwrap().text.as_str()).collect();
+    assert!(texts.contains(&"result.md:\n# Result\n"), "{texts:?}");
+    let read = read.structured_content.unwrap();
     let report =
         read["artifacts"].as_array().unwrap().iter().find(|file| file["path"] == "result.md").unwrap();
     assert_eq!(report["excerpt"], "# Result\n", "{read}");

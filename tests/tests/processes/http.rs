@@ -161,6 +161,38 @@ async fn mcp_hosts_come_in_over_http_as_the_session_of_their_credential() {
     assert_eq!(code(&refused), (403, "forbidden"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_never_say_goodbye_do_not_pile_up() {
+    let vp = installation(&keys());
+    let (_up, base) = up(&vp).await;
+    let url = format!("{base}/mcp");
+    let http = Http::new();
+    let say = async |session: Option<&str>, message: &Value| {
+        let request = http.post(&url).bearer_auth(SIMONE).json(message);
+        let request = request.header("accept", "application/json, text/event-stream");
+        let request = match session {
+            Some(session) => request.header("mcp-session-id", session),
+            None => request,
+        };
+        request.send().await.unwrap()
+    };
+    let begin = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}});
+    let ping = json!({"jsonrpc": "2.0", "id": 2, "method": "ping"});
+    let mut sessions = Vec::new();
+    for _ in 0..514 {
+        let welcomed = say(None, &begin).await;
+        assert_eq!(welcomed.status(), StatusCode::OK);
+        sessions.push(welcomed.headers()["mcp-session-id"].to_str().unwrap().to_owned());
+        // The first one goes on to talk; the second one never says a word again.
+        let kept = say(Some(&sessions[0]), &ping).await;
+        assert_eq!(kept.status(), StatusCode::OK, "after {}", sessions.len());
+    }
+    let silent = say(Some(&sessions[1]), &ping).await;
+    assert_eq!(silent.status(), StatusCode::NOT_FOUND, "its host begins again");
+    assert_eq!(say(sessions.last().map(String::as_str), &ping).await.status(), StatusCode::OK);
+}
+
 async fn mcp(base: &str, token: &str) -> Result<Client, String> {
     let config = StreamableHttpClientTransportConfig::with_uri(format!("{base}/mcp")).auth_header(token);
     let transport = StreamableHttpClientTransport::from_config(config);

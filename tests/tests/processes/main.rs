@@ -3,20 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod claude;
 mod crash;
 mod deliver;
 mod doctor;
 mod doors;
 mod hook;
+mod hosts;
 mod http;
 mod ledger;
 mod mcp;
 mod poison;
 mod readme;
-mod real_claude;
 mod rolling;
 mod standby;
 mod start;
 mod torture;
 mod up;
+mod webhook_tls;

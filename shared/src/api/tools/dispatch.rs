@@ -1,8 +1,9 @@
 //! `vp_dispatch_mission`: delegate a mission.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -19,13 +20,22 @@ use crate::time::UtcTime;
 pub const MAX_INPUTS_BYTES: usize = 512 * 1024;
 
 /// A tier by its name, or an integer of which smaller is sooner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
-#[schemars(
-    transparent,
-    extend("oneOf" = [{"enum": ["urgent", "high", "normal", "low"]}, {"type": "integer"}], "type" = null)
-)]
 pub struct Priority(pub Tier);
+
+impl JsonSchema for Priority {
+    fn schema_name() -> Cow<'static, str> {
+        "Priority".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "description": "A tier by its name, or an integer of which smaller is sooner.",
+            "anyOf": [generator.subschema_for::<Tier>(), {"type": "integer"}],
+        })
+    }
+}
 
 impl<'de> Deserialize<'de> for Priority {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
