@@ -29,8 +29,9 @@ build: ## build the vp binary into target/release/
 demo: setup ## see one mission go all the way, on this machine
 	@$(SERVER) && export VP_NATS_SERVER && exec $(CARGO) run --release --locked --bin vp -- demo
 
+# The tests of processes use the `vp` that is built with the tests: a build of its own would have other features, and
+# compile nearly everything once more.
 test: setup-tests ## run all tests against a real nats-server and a real PostgreSQL
-	$(CARGO) build --locked --bin vp
 	@$(SERVER) && export VP_NATS_SERVER && $(POSTGRES) && export VP_POSTGRES_BIN && \
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		echo '$(CARGO) nextest run --workspace' && \
@@ -42,8 +43,9 @@ test: setup-tests ## run all tests against a real nats-server and a real Postgre
 		$(CARGO) test --locked --workspace; \
 	fi
 
+# VP_BUILT=1: with the `vp` that `make test` has built.
 test-browser: setup ## drive the web console in a real browser; screenshots go to target/browser
-	$(CARGO) build --locked --bin vp
+	$(if $(VP_BUILT),,$(CARGO) build --locked --bin vp)
 	@$(SERVER) && export VP_NATS_SERVER && chromium=$$(./tests/browser/setup.sh) && \
 	rm -rf $(BROWSER) && mkdir -p $(BROWSER) && \
 	timeout 600 node tests/browser/console.mjs $(TARGET)/debug/vp "$$chromium" .tools/browser $(BROWSER)

@@ -6,12 +6,11 @@
 //! bridge goes on with the rest.
 
 use vp_nats::reader::Record;
-use vp_nats::subject::{MissionSubject, Token};
 use vp_shared::artifact::MissionResult;
 use vp_shared::event::{Event, EventBody, OutcomeStatus, Usage};
 use vp_shared::failure::{Failure, FailureClass};
 use vp_shared::ids::NoticeId;
-use vp_shared::mission::{EventKind, Mission};
+use vp_shared::mission::Mission;
 use vp_shared::notice::{Notice, notice};
 
 use crate::event::event_by;
@@ -90,12 +89,11 @@ fn why(mission: &Mission) -> String {
     )
 }
 
+/// The event as if it had been stored there. It was not, so it has no subject.
 fn record(at: Place, event: &Event) -> Record {
-    let (vp_id, mission_id) = (event.vp_id.clone(), event.mission_id.clone());
-    let subject = MissionSubject { vp_id, mission_id, token: Token::Event(EventKind::Failed) };
     Record {
         seq: at.seq,
-        subject: subject.to_string(),
+        subject: String::new(),
         payload: event.to_json().into(),
         stored_at: event.time,
         deleted: false,

@@ -225,7 +225,7 @@ pub fn is_alive(pid: u32) -> bool {
 
 /// The `vp` binary of this build.
 pub fn vp_binary() -> PathBuf {
-    binary_beside_tests("vp", "run `cargo build --bin vp` first (`make test` does)")
+    binary_beside_tests("vp", "run `cargo build --bin vp` first (`make test` builds it with the tests)")
 }
 
 /// A binary of this build: what cargo says, else what lies beside the directory of the tests' executables.
