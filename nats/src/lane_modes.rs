@@ -153,7 +153,7 @@ impl LaneModes {
             Err(error) => {
                 tracing::error!(%vp_id, seq = record.seq, %error, "a lane's mode that cannot be read: it stays as it was");
                 if let Some(mode) = before.0.get(&vp_id) {
-                    self.0.insert(vp_id, mode.clone());
+                    self.0.entry(vp_id).or_insert_with(|| mode.clone());
                 }
             }
         }

@@ -23,6 +23,14 @@ pub fn one_line(text: &str, max: usize) -> String {
     cut(line.split_whitespace().collect::<Vec<_>>().join(" "), max)
 }
 
+/// The end of a text of which `bytes` are the last ones, from the beginning of a line, and how many bytes that leaves out.
+/// Nothing is left out of what is `whole`. Bytes that are no UTF-8 are replaced.
+pub fn last_lines(bytes: &[u8], whole: bool) -> (String, u64) {
+    let is_break = |byte: &u8| *byte == b'\n';
+    let cut = if whole { 0 } else { bytes.iter().position(is_break).map_or(0, |end| end + 1) };
+    (String::from_utf8_lossy(&bytes[cut..]).into_owned(), cut as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +44,14 @@ mod tests {
             prop_assert!(out.len() <= max);
             prop_assert!(!short || out == text);
         }
+    }
+
+    #[test]
+    fn the_last_lines_begin_with_a_line_where_there_is_one() {
+        assert_eq!(last_lines(b"e\ntwo\n", false), ("two\n".into(), 2));
+        assert_eq!(last_lines(b"one\ntwo\n", true), ("one\ntwo\n".into(), 0));
+        assert_eq!(last_lines(b"no end \xff", false), ("no end \u{fffd}".into(), 0));
+        assert_eq!(last_lines(b"", false), (String::new(), 0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use vp_shared::api::{LogTail, MAX_LOG_TAIL_BYTES, StreamTail, WorkerAnswer, WorkerQuestion};
 use vp_shared::artifact::{STDERR_LOG, STDOUT_LOG};
 use vp_shared::ids::{Attempt, MissionId};
+use vp_shared::text::last_lines;
 
 use crate::artifacts::open_beneath;
 use crate::held::HeldMissions;
@@ -106,10 +107,8 @@ impl Log {
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
         file.take(share).read_to_end(&mut bytes)?;
-        let is_break = |byte: &u8| *byte == b'\n';
-        let cut = if start == 0 { 0 } else { bytes.iter().position(is_break).map_or(0, |end| end + 1) };
-        let text = String::from_utf8_lossy(&bytes[cut..]).into_owned();
-        Ok(StreamTail { text, skipped: start + cut as u64 })
+        let (text, cut) = last_lines(&bytes, start == 0);
+        Ok(StreamTail { text, skipped: start + cut })
     }
 }
 

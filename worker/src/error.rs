@@ -40,7 +40,9 @@ pub enum WorkerError {
     #[error("the worker cannot follow its lanes")]
     Watch(#[source] WatchError),
     /// It cannot hear which of its lanes are paused.
-    #[error("nats-server does not say whether the worker's lanes are paused")]
+    #[error(
+        "nats-server does not say whether the worker's lanes are paused: may it read the bucket `LANES`?"
+    )]
     LaneModes,
     /// Attempts would have no place.
     #[error("cannot make the workspace root `{}`: check its parent's permissions", path.display())]

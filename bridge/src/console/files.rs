@@ -148,7 +148,7 @@ pub(super) async fn end_of(
     path: String,
     most: u64,
 ) -> Result<Option<(String, u64)>, String> {
-    let turn = desk.file_turn().await.map_err(|refused| format!("{refused:?}"))?;
+    let turn = desk.file_turn().await.map_err(|_| "too many files are read just now".to_owned())?;
     let (host, result) = (desk.host.clone(), result.clone());
     let read = tokio::task::spawn_blocking(move || {
         let opened = Wanted { result: &result, host: &host, path: &path }.open(MAX_LOG);

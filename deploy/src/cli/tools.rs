@@ -67,7 +67,7 @@ pub struct Dispatch {
     /// The turn in which the session asks
     #[arg(long, value_name = "TURN")]
     turn: Option<String>,
-    /// Refuse when no live worker serves the lane
+    /// Refuse when no live worker serves the lane, or the lane is paused
     #[arg(long)]
     require_live_worker: bool,
     /// The tool's whole input as JSON, instead of the flags; `-` reads it from standard input

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use sha2::{Digest, Sha256};
 use vp_shared::artifact::{Artifact, MissionResult, RECEIPT_FILE, SYNC_MARKER_FILE};
+use vp_shared::text::last_lines;
 
 /// Receipts and markers are small.
 const MAX_UNTOLD: u64 = 1024 * 1024;
@@ -129,9 +130,8 @@ impl Opened {
         self.file.seek(io::SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
         self.file.take(most).read_to_end(&mut bytes)?;
-        let is_break = |byte: &u8| *byte == b'\n';
-        let cut = if start == 0 { 0 } else { bytes.iter().position(is_break).map_or(0, |end| end + 1) };
-        Ok((String::from_utf8_lossy(&bytes[cut..]).into_owned(), start + cut as u64))
+        let (text, cut) = last_lines(&bytes, start == 0);
+        Ok((text, start + cut))
     }
 }
 

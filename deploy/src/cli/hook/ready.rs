@@ -59,20 +59,49 @@ async fn unserved(conn: &Connection, lanes: &[VpId], until: Instant) -> Vec<Stri
 }
 
 fn missing(lanes: &[VpId], workers: &[Presence]) -> Vec<String> {
-    let serves = |worker: &&Presence, lane: &VpId| {
-        !worker.draining && worker.lanes.iter().any(|served| served.vp_id == *lane)
-    };
-    let missing = lanes.iter().filter(|lane| !workers.iter().any(|worker| serves(&worker, lane)));
-    let draining = |lane: &VpId| {
-        workers
-            .iter()
-            .any(|worker| worker.draining && worker.lanes.iter().any(|served| served.vp_id == *lane))
-    };
-    missing
-        .map(|lane| match (draining(lane), workers.len()) {
-            (true, _) => format!("the worker of {lane} is draining and takes no new mission"),
-            (false, 0) => format!("no live worker serves {lane}: none is alive"),
-            (false, alive) => format!("no live worker serves {lane}: {alive} alive serve other lanes"),
-        })
-        .collect()
+    lanes.iter().filter_map(|lane| trouble(lane, workers)).collect()
+}
+
+/// What keeps a lane from starting a mission now.
+fn trouble(lane: &VpId, workers: &[Presence]) -> Option<String> {
+    let of_lane =
+        |worker: &Presence| worker.lanes.iter().find(|served| served.vp_id == *lane).map(|it| it.mode);
+    let serving: Vec<_> =
+        workers.iter().filter_map(|worker| Some((worker.draining, of_lane(worker)?))).collect();
+    if serving.iter().any(|(draining, mode)| !draining && mode.is_open()) {
+        return None;
+    }
+    let closed = serving.iter().find(|(_, mode)| !mode.is_open());
+    Some(match (closed, serving.is_empty(), workers.len()) {
+        (Some((_, mode)), ..) => format!("lane {lane} is {mode}: `vp lanes` tells by whom, and why"),
+        (None, false, _) => format!("the worker of {lane} is draining and takes no new mission"),
+        (None, true, 0) => format!("no live worker serves {lane}: none is alive"),
+        (None, true, alive) => format!("no live worker serves {lane}: {alive} alive serve other lanes"),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn worker(lane: &str, draining: bool, mode: &str) -> Presence {
+        serde_json::from_value(json!({
+            "worker_id": "w", "incarnation": "i", "host": "h", "version": "1", "draining": draining,
+            "lanes": [{"vp_id": lane, "slots": 1, "busy": 0, "mode": mode}], "since": "2026-11-28T09:00:00Z",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_lane_can_take_a_mission_when_one_worker_serves_it_and_it_is_not_paused() {
+        let (coder, other) = ("vp.coder.primary", "vp.general.primary");
+        let said = |workers: &[Presence]| trouble(&VpId::new(coder).unwrap(), workers);
+        assert_eq!(said(&[worker(coder, true, "open"), worker(coder, false, "open")]), None);
+        assert!(said(&[worker(coder, false, "paused")]).unwrap().contains("is paused"));
+        assert!(said(&[worker(coder, true, "open")]).unwrap().contains("is draining and takes"));
+        assert!(said(&[worker(other, false, "open")]).unwrap().contains("1 alive serve other lanes"));
+        assert!(said(&[]).unwrap().contains("none is alive"));
+    }
 }

@@ -91,7 +91,7 @@ pub struct DispatchMission {
     /// Files laid into the workspace before the executor starts.
     #[serde(default)]
     pub inputs: Vec<Input>,
-    /// Refuse when no live worker serves the lane, instead of a warning.
+    /// Refuse when no live worker serves the lane, or the lane is paused, instead of a warning.
     #[serde(default)]
     pub require_live_worker: bool,
     /// The turn in which the session asks.
