@@ -69,3 +69,12 @@ pub(crate) fn internal(what: &'static str, error: &dyn Error) -> ToolError {
     tracing::error!(%correlation_id, what, error = %Chain(error), "internal error");
     ToolError::new(ErrorCode::Internal, format!("{what}; the log has the cause under {correlation_id}"))
 }
+
+/// More calls wait for missions than may.
+pub(crate) fn too_many_waits() -> ToolError {
+    let mut error =
+        ToolError::new(ErrorCode::BrokerUnavailable, "too many calls wait for missions at this dispatcher")
+            .hint("call again, or follow the session's notices instead");
+    error.retry_after_seconds = Some(5);
+    error
+}

@@ -151,6 +151,7 @@ async fn bind_again(address: SocketAddr) -> TcpListener {
 fn router(guard: Guard, tools: Provider, stop: CancellationToken) -> Router {
     let standing = || Arc::new(Semaphore::new(MAX_STANDING));
     let shared = Shared { tools: tools.clone(), waits: standing(), streams: standing(), stop: stop.clone() };
+    let waits = Arc::clone(&shared.waits);
     let api = Router::new()
         .route("/missions", post(missions::dispatch).get(missions::list))
         .route("/missions/{mission_id}", get(missions::get))
@@ -163,7 +164,7 @@ fn router(guard: Guard, tools: Provider, stop: CancellationToken) -> Router {
         .route("/sessions/{session}/notices/ack", post(notices::ack))
         .with_state(shared.clone());
     let mcp = Router::new()
-        .route_service("/mcp", mcp(tools, stop))
+        .route_service("/mcp", mcp(tools, waits, stop))
         .layer(middleware::from_fn(guard::needs_session));
     Router::new()
         .nest("/api/v1", api)
@@ -177,7 +178,11 @@ fn router(guard: Guard, tools: Provider, stop: CancellationToken) -> Router {
 }
 
 /// Hosts and origins are the guard's business, which knows the configured names.
-fn mcp(tools: Provider, stop: CancellationToken) -> StreamableHttpService<McpServer, Conversations> {
+fn mcp(
+    tools: Provider,
+    waits: Arc<Semaphore>,
+    stop: CancellationToken,
+) -> StreamableHttpService<McpServer, Conversations> {
     let config = StreamableHttpServerConfig::default()
         .disable_allowed_hosts()
         .with_max_request_body_bytes(MAX_BODY_BYTES)
@@ -185,5 +190,6 @@ fn mcp(tools: Provider, stop: CancellationToken) -> StreamableHttpService<McpSer
     let mut local = LocalSessionManager::default();
     local.session_config.keep_alive = Some(MCP_SESSION);
     let conversations = Arc::new(Conversations::new(local));
-    StreamableHttpService::new(move || Ok(McpServer::of_requests(tools.clone())), conversations, config)
+    let server = move || Ok(McpServer::of_requests(tools.clone(), Arc::clone(&waits)));
+    StreamableHttpService::new(server, conversations, config)
 }

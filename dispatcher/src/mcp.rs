@@ -13,15 +13,18 @@ mod resources;
 mod tasks;
 mod waiting;
 
+use std::sync::Arc;
+
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock, GetTaskParams,
-    GetTaskResult, Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, Tool, UpdateTaskParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock, CustomRequest,
+    CustomResult, ErrorCode, GetTaskParams, GetTaskResult, Implementation, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use vp_shared::api::{Answer, ToolError, ToolName};
 use vp_shared::door::Admitted;
 use vp_shared::ids::SessionId;
@@ -36,11 +39,28 @@ const INSTRUCTIONS: &str = "Delegates missions to independent VP lanes. vp_dispa
     when timed_out is true), vp_read_result_artifacts reads what was delivered. On an error act on its code: the same \
     call with the same idempotency_key never makes a second mission.";
 
+/// How many calls of one host may wait for missions at a time.
+const MAX_WAITS: usize = 64;
+/// What a host may ask of this server.
+const METHODS: [&str; 9] = [
+    "initialize",
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "tasks/get",
+    "tasks/cancel",
+    "tasks/update",
+];
+
 /// The MCP server of one session, or of those that HTTP requests are bound to.
 #[derive(Debug, Clone)]
 pub struct McpServer {
     tools: Provider,
     session_id: Option<SessionId>,
+    /// How many more calls may wait for missions.
+    waits: Arc<Semaphore>,
 }
 
 /// Why the server on standard input ended.
@@ -54,12 +74,12 @@ pub struct McpError {
 impl McpServer {
     /// A server that speaks for this session.
     pub fn of_session(tools: Provider, session_id: SessionId) -> Self {
-        Self { tools, session_id: Some(session_id) }
+        Self { tools, session_id: Some(session_id), waits: Arc::new(Semaphore::new(MAX_WAITS)) }
     }
 
-    /// A server that speaks for whom the guard of the HTTP door has [`Admitted`].
-    pub fn of_requests(tools: Provider) -> Self {
-        Self { tools, session_id: None }
+    /// A server that speaks for whom the guard of the HTTP door has [`Admitted`]; all of them share `waits`.
+    pub fn of_requests(tools: Provider, waits: Arc<Semaphore>) -> Self {
+        Self { tools, session_id: None, waits }
     }
 
     /// Serves one client on standard input and output until the input ends. A client that goes away before it has said
@@ -213,6 +233,20 @@ impl ServerHandler for McpServer {
     ) -> Result<(), ErrorData> {
         let caller = self.caller(&context)?;
         self.stop_task(&request.task_id, &caller).await
+    }
+
+    /// What the library could not read comes here too: it is no unknown method then, but a call that is malformed.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = request.method;
+        Err(if METHODS.contains(&method.as_str()) {
+            ErrorData::invalid_params(format!("`{method}`: `params` are not what the protocol wants"), None)
+        } else {
+            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method `{method}`"), None)
+        })
     }
 
     async fn update_task(&self, _: UpdateTaskParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {

@@ -16,6 +16,7 @@ use vp_shared::ids::SessionId;
 
 use crate::config::Caller;
 use crate::dispatcher::Dispatcher;
+use crate::failure;
 use crate::schemas::{input_schema, lane_mode_schemas, output_schema, route_schemas};
 
 /// The service's name, as `nats micro ls` shows it.
@@ -103,18 +104,10 @@ fn accept<'a>(
         None => Caller::actor("nats"),
     };
     let permit = match tool {
-        ToolName::Wait => Some(waits.try_acquire().map_err(|_| too_many_waits())?),
+        ToolName::Wait => Some(waits.try_acquire().map_err(|_| failure::too_many_waits())?),
         _ => None,
     };
     Ok((tool, caller, permit))
-}
-
-fn too_many_waits() -> ToolError {
-    let mut error =
-        ToolError::new(ErrorCode::BrokerUnavailable, "too many calls wait for missions at this dispatcher")
-            .hint("call again, or follow the session's notices instead");
-    error.retry_after_seconds = Some(5);
-    error
 }
 
 #[cfg(test)]

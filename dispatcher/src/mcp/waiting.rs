@@ -7,10 +7,11 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use vp_shared::api::{ToolName, WaitMission, parse};
+use vp_shared::api::{Answer, ToolName, WaitMission, parse};
 
 use super::{McpServer, result, tasks};
 use crate::config::Caller;
+use crate::failure;
 
 /// How often a host that asked for it is told that the wait goes on.
 const TELL_EVERY: Duration = Duration::from_secs(2);
@@ -34,6 +35,10 @@ impl McpServer {
                 return Ok(CallToolResponse::Task(CreateTaskResult::new(tasks::task(&details.mission))));
             }
         }
+        let Ok(_permit) = self.waits.try_acquire() else {
+            let error = Answer::<()>(Err(failure::too_many_waits()));
+            return Ok(result(ToolName::Wait, error.to_value()).into());
+        };
         let telling = async {
             match (context.meta.get_progress_token(), &known) {
                 (Some(token), Some(wait)) => self.tell(token, wait, caller, context).await,

@@ -1,6 +1,6 @@
 //! `vp mcp` as an MCP host starts it: rmcp's own client on the other side of its standard input and output.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use rmcp::model::{
 };
 use rmcp::service::PeerRequestOptions;
 use rmcp::transport::TokioChildProcess;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use vp_tests::process::Installation;
 use vp_tests::until::{until, until_true};
 
-use crate::doors::{Client, Host, call, call_of, gated, installation, journey, progress, result, up};
+use crate::doors::{Client, Host, call, call_of, code, gated, installation, journey, progress, result, up};
 
 async fn connect(vp: &Installation, host: Host) -> Client {
     let mut command = vp.command(["mcp", "--session", "simone"]);
@@ -75,6 +75,37 @@ async fn a_host_that_stops_waiting_stops_no_mission() {
     let (waited, ()) = tokio::join!(call(&client, "vp_wait_mission", json!({"mission_id": mission})), end);
     assert_eq!(waited["mission"]["status"], "completed");
     assert_eq!(told(true), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_waits_too_often_at_a_time_is_told_to_call_again() {
+    let vp = installation("");
+    let _up = up(&vp).await;
+    let client = connect(&vp, Host::default()).await;
+    let mission = gated(&client, &vp, "gate").await;
+    let input = json!({"mission_id": mission, "timeout_seconds": 600});
+    let mut waits = Vec::new();
+    for _ in 0..64 {
+        let wait = CallToolRequest::new(call_of("vp_wait_mission", &input));
+        let request = ClientRequest::CallToolRequest(wait);
+        waits.push(client.send_cancellable_request(request, PeerRequestOptions::no_options()).await.unwrap());
+    }
+    until_true("all of them wait", async || {
+        let told = client.service().told.lock().unwrap();
+        waits.iter().all(|wait| told.iter().any(|told| told.progress_token == wait.progress_token))
+    })
+    .await;
+    assert_eq!(code(&client, "vp_wait_mission", input.clone()).await, "broker_unavailable");
+    waits.pop().unwrap().cancel(None).await.unwrap();
+    until_true("one more may wait", async || {
+        let short = json!({"mission_id": mission, "timeout_seconds": 1});
+        result(&client, "vp_wait_mission", short).await.is_error != Some(true)
+    })
+    .await;
+    std::fs::write(vp.dir().join("gate"), "").unwrap();
+    for wait in waits {
+        wait.await_response().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,6 +168,38 @@ fn without_a_session_it_does_not_start() {
     assert_eq!(ended.status.code(), Some(2), "{said}");
     assert!(said.contains("no session is known") && said.contains("VP_SESSION"), "{said}");
     assert!(ended.stdout.is_empty());
+}
+
+#[test]
+fn a_malformed_call_is_told_so_and_the_next_one_is_answered() {
+    let vp = installation("");
+    let mut command = vp.command(["mcp", "--session", "simone"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let us = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    for message in [
+        json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": us}),
+        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "vp_list_missions", "arguments": []}}),
+        json!({"jsonrpc": "2.0", "id": 3, "method": "tools/sing", "params": {}}),
+        json!({"jsonrpc": "2.0", "id": 4, "method": "ping"}),
+    ] {
+        writeln!(input, "{message}").unwrap();
+    }
+    // In whichever order.
+    let mut answers: Vec<Value> = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .take(4)
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    answers.sort_by_key(|answer| answer["id"].as_u64());
+    assert_eq!(answers[1]["error"]["code"], -32602, "{answers:?}");
+    assert!(answers[1]["error"]["message"].as_str().unwrap().contains("params"), "{answers:?}");
+    assert_eq!(answers[2]["error"]["code"], -32601, "{answers:?}");
+    assert_eq!(answers[3]["result"], json!({}), "{answers:?}");
+    drop(input);
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn judge(standing: &TargetStanding, now: UtcTime) -> Finding {
     let age = oldest.map(|oldest| format!(", the oldest for {} s", now.since(oldest).as_secs()));
     let said = format!("{}: {waiting} wait{}", standing.target, age.unwrap_or_default());
     if !standing.served {
-        let found = format!("{said}; nobody delivers to it: `vp up` or `vp deliver` does");
+        let found = format!("{said}; nobody is seen to deliver to it: `vp up` or `vp deliver` does");
         return Finding::warning(TARGETS, found);
     }
     // The worst first: what has been in the way the longest.
