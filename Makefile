@@ -29,13 +29,16 @@ build: ## build the vp binary into target/release/
 demo: setup ## see one mission go all the way, on this machine
 	@$(SERVER) && export VP_NATS_SERVER && exec $(CARGO) run --release --locked --bin vp -- demo
 
+# Most tests wait most of the time: for a lease, a lost link, a restart.
+TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 # The tests of processes use the `vp` that is built with the tests: a build of its own would have other features, and
 # compile nearly everything once more.
 test: setup-tests ## run all tests against a real nats-server and a real PostgreSQL
 	@$(SERVER) && export VP_NATS_SERVER && $(POSTGRES) && export VP_POSTGRES_BIN && \
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		echo '$(CARGO) nextest run --workspace' && \
-		$(CARGO) nextest run --locked --workspace && \
+		$(CARGO) nextest run --locked --workspace --test-threads $(TEST_THREADS) && \
 		echo '$(CARGO) test --workspace --doc' && \
 		$(CARGO) test --locked --workspace --doc --quiet; \
 	else \
