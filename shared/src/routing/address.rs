@@ -1,0 +1,164 @@
+//! The lane is called or is the subject: "CODIE, fix the tests", "CODIE should do it".
+
+use super::clause::strip_soft;
+use super::control::is_its_work;
+use super::frame::{Act, Around, Place};
+use super::opening::{courteous, directive};
+use super::text::Kind;
+use super::words::{self, QUOTE, has};
+use super::{ControlAction, delegate, give, question};
+
+/// "CODIE, fix the tests", "General VP: a story", "CODIE should do it", "fix it, CODIE".
+pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
+    let pre = strip_soft(&around.pre);
+    let clause = &place.clauses[place.clause];
+    // "I would be grateful if the General VP prepared".
+    if matches!(around.before(), "if" | "whether" | "that" | "for") && courteous(&around.pre) {
+        let verb = strip_soft(&around.post).first().copied().unwrap_or_default();
+        let skill = strip_soft(&around.post).get(1).is_some_and(|next| has(words::ABILITIES, next));
+        if verb == "can" && skill && !question::definite(&around.post) {
+            return Some(Act::Named("asks what the lane is able to do"));
+        }
+        let does = has(words::MUST, verb) || has(words::VERBS, verb) || verb.ends_with("ed") || verb == "to";
+        return (does && !matches!(verb, "is" | "has" | "are")).then_some(Act::Delegate);
+    }
+    if !directive(&around.pre) && !pre.is_empty() {
+        return None;
+    }
+    if !around.post.is_empty() {
+        return subject(around, pre.is_empty());
+    }
+    if !pre.is_empty() {
+        return None;
+    }
+    if field(place) {
+        return Some(Act::Delegate);
+    }
+    if let Some(next) = place.clauses.get(place.clause + 1) {
+        let parted = matches!(clause.after, Some(Kind::Comma | Kind::Colon | Kind::Dash | Kind::Close));
+        if parted {
+            let strong = matches!(clause.after, Some(Kind::Colon | Kind::Dash));
+            let said = next.texts();
+            let act = called(&said, strong, around.asks);
+            // "CODIE, the button does nothing. Sort it out."
+            let stated = act.is_none()
+                && !around.asks
+                && said.first().is_some_and(|first| has(words::ARTICLES, first));
+            let later = stated && place.then.iter().any(|then| give::requests_work(then));
+            return if later { Some(Act::Delegate) } else { act };
+        }
+    }
+    // "Good morning, CODIE! Port the job."
+    if place.clauses[..=place.clause].iter().all(|clause| greets(&clause.texts())) {
+        let then = place.then.first()?;
+        return called(then, false, false).filter(|_| place.clause + 1 == place.clauses.len());
+    }
+    // "Fix it, CODIE": at the end, behind a request.
+    let previous = place.clauses.get(place.clause.checked_sub(1)?)?;
+    let marked = matches!(clause.before, Some(Kind::Comma | Kind::Dash | Kind::Open));
+    let texts = previous.texts();
+    (marked && place.clause + 1 == place.clauses.len() && give::requests_work(&texts))
+        .then_some(Act::Delegate)
+}
+
+/// "Lane: General VP"; "two missions: CODIE on the code, ...".
+fn field(place: &Place<'_>) -> bool {
+    const FIELDS: [&str; 6] = ["lane", "assignee", "assign", "worker", "to", "for"];
+    let Some(previous) = place.clause.checked_sub(1).map(|index| &place.clauses[index]) else { return false };
+    let texts = previous.texts();
+    previous.after == Some(Kind::Colon) && texts.len() == 1 && FIELDS.contains(&texts[0])
+}
+
+/// Nothing but a greeting and a name.
+fn greets(texts: &[&str]) -> bool {
+    texts.iter().all(|word| has(words::SOFT, word) || has(words::ARTICLES, word) || *word == words::LANE)
+}
+
+/// The lane is the subject: "CODIE should fix it", "CODIE fix the tests", "CODIE to write the post".
+fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
+    let post = strip_soft(delegate::past_joined(&around.post));
+    let verb = post.first().copied()?;
+    let next = post.get(1).copied().unwrap_or_default();
+    if first && has(words::MODAL, verb) && has(&["you", "u"], next) {
+        return called(post, false, around.asks);
+    }
+    if verb == "gets" && has(words::ARTICLES, next) && first {
+        return Some(Act::Delegate);
+    }
+    if has(words::MUST, verb) {
+        let rest: Vec<&str> = post.iter().skip(1).filter(|word| !has(words::SOFT, word)).copied().collect();
+        let rest = if rest.first() == Some(&"to") { &rest[1..] } else { &rest[..] };
+        let to = next == "to";
+        let weak = matches!(verb, "can" | "could" | "may" | "might" | "will" | "would");
+        let needs_to = matches!(verb, "ought" | "needs" | "need" | "has" | "have" | "is" | "are" | "gets");
+        let does = rest
+            .first()
+            .is_some_and(|word| !matches!(*word, "be" | "have" | "know" | "been" | "not" | "never"));
+        let charged = matches!(rest.first().copied(), Some("be"))
+            && rest.get(1) == Some(&"the")
+            && rest.contains(&"one");
+        let known = rest.first().is_some_and(|word| has(words::VERBS, word));
+        let given =
+            rest.iter().any(|word| has(&["this", "it", "that", "these", "them", "one", "rest", QUOTE], word));
+        let asked = (!needs_to || to) && does && (!weak || known && given) || charged && !weak;
+        return asked.then_some(Act::Delegate);
+    }
+    if !first {
+        return None;
+    }
+    if has(words::CANCEL, verb) && is_its_work(&post[1..]) {
+        return Some(Act::Control(ControlAction::Cancel));
+    }
+    if verb == "to" && has(words::VERBS, next) {
+        return Some(Act::Delegate);
+    }
+    let noun = has(words::RESULTS, verb) || has(words::WORK, verb) || has(words::STATUS, verb);
+    let object = has(words::ARTICLES, next)
+        || has(&["it", "them", "me", "us", "all", "every", QUOTE, "these", "up"], next);
+    (has(words::VERBS, verb) && (!noun || object)).then_some(Act::Delegate)
+}
+
+/// What is said to a lane that was called by its name.
+fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
+    let said = strip_soft(next);
+    let Some(verb) = said.first().copied() else { return strong.then_some(Act::Delegate) };
+    let wish = matches!(said, ["i" | "we", "need" | "want" | "require", next, ..] if *next != "you")
+        || matches!(said, ["i'd" | "we'd", "like" | "love", ..]);
+    if wish && !asks {
+        return Some(Act::Delegate);
+    }
+    if said.starts_with(&["over", "to", "you"])
+        || said.starts_with(&["your", "turn"])
+        || said.starts_with(&["you're", "up"])
+    {
+        return Some(Act::Delegate);
+    }
+    let second = said.get(1).copied().unwrap_or_default();
+    if has(words::CANCEL, verb) && is_its_work(&said[1..]) {
+        return Some(Act::Control(ControlAction::Cancel));
+    }
+    if has(words::MODAL, verb) && second == "you" || directive(&said[..said.len().min(4)]) && said.len() > 2 {
+        return Some(Act::Delegate);
+    }
+    if asks && (has(words::AUX, verb) || has(words::WH, verb) || verb == "any" || has(words::STATUS, verb)) {
+        return said
+            .iter()
+            .any(|word| has(words::STATUS, word) || *word == "you")
+            .then_some(Act::Control(ControlAction::Status));
+    }
+    if verb == "don't" || verb == "do" && second == "not" || verb == "not" || verb == "never" {
+        return Some(Act::Refused);
+    }
+    let piece =
+        said.len() <= 3 && said.iter().any(|word| has(words::WORK, word)) && has(words::ARTICLES, verb);
+    if has(words::VERBS, verb) || verb == QUOTE || piece || give::requests_work(said) {
+        return Some(Act::Delegate);
+    }
+    let told = has(words::AUX, verb)
+        || verb.ends_with("ed")
+        || verb.bytes().all(|byte| byte.is_ascii_digit())
+        || has(words::STATUS, verb)
+        || has(words::TELLING, verb)
+        || has(words::OTHERS, verb);
+    (strong && !told).then_some(Act::Delegate)
+}

@@ -1,0 +1,238 @@
+//! What was found in the sentences of a text, and the decision that comes of it.
+
+use std::ops::Range;
+
+use super::clause::{Clause, strip_soft};
+use super::frame::{Act, Place, act};
+use super::missions::{about_missions, named_mission};
+use super::names::{Mention, Names, Whom};
+use super::opening::directive;
+use super::text::{Sentence, Token};
+use super::words::{self, has};
+use super::{Because, ControlAction, Intent, Route, RoutedMission, span};
+use crate::ids::VpId;
+
+/// One mention, and what is meant by it.
+struct Finding {
+    whom: Whom,
+    act: Act,
+    sentence: Range<usize>,
+    words: Range<usize>,
+}
+
+/// All mentions so far.
+pub(super) struct Findings<'a> {
+    text: &'a str,
+    names: &'a Names,
+    found: Vec<Finding>,
+    mission: Option<String>,
+}
+
+impl<'a> Findings<'a> {
+    pub(super) fn new(text: &'a str, names: &'a Names) -> Self {
+        Self { text, names, found: Vec::new(), mission: None }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        tokens: &[Token],
+        sentence: &Sentence,
+        clauses: &[Clause<'_>],
+        then: &[Vec<&str>],
+        mentions: &[Mention],
+    ) {
+        let whole = span(tokens, sentence.tokens.clone());
+        let conditional = is_conditional(clauses);
+        let head: Vec<&str> = clauses.first().map(Clause::texts).unwrap_or_default();
+        let head = strip_soft(&head);
+        let instructs = sentence.asks
+            && matches!(head, ["how", "do" | "to" | "should" | "can" | "does" | "would" | "could", next, ..] if *next != "you");
+        let mission = named_mission(tokens, sentence);
+        let mut earlier = None;
+        let before = self.found.len();
+        for (index, clause) in clauses.iter().enumerate() {
+            let Some(range) = clause_span(tokens, clause, mentions) else { continue };
+            self.pronoun(clause, &whole, &range);
+            for (word, mentioned) in clause.words.iter().enumerate() {
+                let Some(mention) = mentioned.mention.map(|at| &mentions[at]) else { continue };
+                let place = Place { clauses, clause: index, word, mention, asks: sentence.asks, then };
+                let act = act(&place, earlier);
+                earlier = Some(act);
+                let act = if instructs && act == Act::Delegate {
+                    Act::Named("asks how to")
+                } else if conditional && act == Act::Delegate {
+                    Act::Named("only under a condition")
+                } else {
+                    act
+                };
+                let (whom, sentence, words) = (mention.whom.clone(), whole.clone(), range.clone());
+                self.found.push(Finding { whom, act, sentence, words });
+            }
+        }
+        let spoken_of =
+            self.found.last().is_some_and(|last| matches!(last.act, Act::Named(_) | Act::Control(_)));
+        if self.found.len() == before
+            && let Some(action) = about_missions(tokens, sentence, mission.is_some(), spoken_of)
+        {
+            let act = Act::Control(action);
+            self.found.push(Finding { whom: Whom::All, act, sentence: whole.clone(), words: whole });
+        }
+        if self.found[before..].iter().any(|finding| matches!(finding.act, Act::Control(_))) {
+            self.mission = self.mission.take().or(mission);
+        }
+    }
+
+    /// "If the General VP is free, have it write a poem": the lane named before.
+    fn pronoun(&mut self, clause: &Clause<'_>, sentence: &Range<usize>, words: &Range<usize>) {
+        let texts = clause.texts();
+        let asked = texts.windows(3).enumerate().any(|(at, three)| {
+            let verb = has(words::TO_IT, three[0]);
+            let pronoun = has(&["it", "him", "her", "them"], three[1]);
+            let work = match three[0] {
+                "have" | "let" | "make" => has(words::VERBS, three[2]),
+                "give" | "pass" | "send" | "hand" | "assign" => !has(words::NO_WORK, three[2]),
+                _ => three[2] == "to" || three[2] == "for",
+            };
+            verb && pronoun && work && directive(&texts[..at])
+        });
+        let Some(last) = self.found.last() else { return };
+        let asked = asked && clause.words.iter().all(|word| word.mention.is_none());
+        let passes = texts.iter().any(|word| has(&["give", "pass", "send", "hand", "assign"], word));
+        if passes && last.sentence != *sentence {
+            return;
+        }
+        let open = matches!(last.act, Act::Named(_) | Act::Control(ControlAction::Status));
+        if asked && open && matches!(last.whom, Whom::Lane(_)) {
+            let whom = last.whom.clone();
+            self.found.push(Finding {
+                whom,
+                act: Act::Delegate,
+                sentence: sentence.clone(),
+                words: words.clone(),
+            });
+        }
+    }
+
+    /// What all of it comes to.
+    pub(super) fn decide(self) -> Route {
+        let because = self.found.iter().map(|finding| self.because(finding)).collect();
+        let missions = self.missions();
+        let mut controls: Vec<(ControlAction, &Finding)> = Vec::new();
+        for finding in &self.found {
+            if let Act::Control(action) = finding.act {
+                controls.push((action, finding));
+            }
+        }
+        // Who asks for several things wants the one that does most.
+        controls.sort_by_key(|(action, _)| *action);
+        let mut route = Route {
+            decision: Intent::None,
+            vp_ids: Vec::new(),
+            action: None,
+            mission: None,
+            missions: Vec::new(),
+            because,
+        };
+        if let Some(which) = self.either(&missions) {
+            route.decision = Intent::Ambiguous;
+            route.vp_ids = which;
+        } else if !missions.is_empty() {
+            route.decision = Intent::Delegate;
+            route.vp_ids = missions.iter().map(|mission| mission.vp_id.clone()).collect();
+            route.missions = missions;
+        } else if let Some((action, _)) = controls.first().copied() {
+            route.decision = Intent::Control;
+            route.action = Some(action);
+            for (_, finding) in controls {
+                let named = match &finding.whom {
+                    Whom::Lane(lane) => std::slice::from_ref(lane),
+                    Whom::OneOf(lanes) => lanes,
+                    Whom::Someone | Whom::All => &[],
+                };
+                let fresh: Vec<_> =
+                    named.iter().filter(|lane| !route.vp_ids.contains(lane)).cloned().collect();
+                route.vp_ids.extend(fresh);
+            }
+            route.mission = self.mission;
+        }
+        route
+    }
+
+    /// The work asked for, one mission a lane. A lane that is refused in a later breath gets none.
+    fn missions(&self) -> Vec<RoutedMission> {
+        let mut missions: Vec<RoutedMission> = Vec::new();
+        for finding in &self.found {
+            let lanes: &[VpId] = match (&finding.whom, finding.act) {
+                (Whom::Lane(lane), Act::Delegate) => std::slice::from_ref(lane),
+                (Whom::All, Act::Delegate) => &self.names.lanes,
+                (Whom::Lane(lane), Act::Refused) => {
+                    missions.retain(|mission| mission.vp_id != *lane);
+                    continue;
+                }
+                _ => continue,
+            };
+            for lane in lanes {
+                if missions.iter().all(|mission| mission.vp_id != *lane) {
+                    let words = self.text[finding.sentence.clone()].to_owned();
+                    missions.push(RoutedMission { vp_id: lane.clone(), words });
+                }
+            }
+        }
+        missions
+    }
+
+    /// The lanes that may be meant, when work is asked for and not of whom.
+    fn either(&self, missions: &[RoutedMission]) -> Option<Vec<VpId>> {
+        let or = self.found.iter().position(|finding| finding.act == Act::Either);
+        if let Some(or) = or {
+            let named = self.found[..=or].iter().rev().take(2).rev();
+            let lanes = named.filter_map(|finding| match &finding.whom {
+                Whom::Lane(lane) => Some(lane.clone()),
+                _ => None,
+            });
+            return Some(lanes.collect());
+        }
+        let unclear = self.found.iter().find(|finding| {
+            matches!(finding.whom, Whom::Someone | Whom::OneOf(_)) && finding.act == Act::Delegate
+        })?;
+        if !missions.is_empty() {
+            return None;
+        }
+        match &unclear.whom {
+            Whom::OneOf(lanes) => Some(lanes.clone()),
+            _ => Some(self.names.lanes.clone()),
+        }
+    }
+
+    fn because(&self, finding: &Finding) -> Because {
+        let means = match (finding.act, &finding.whom) {
+            (Act::Delegate, Whom::Someone) => "asks for work, of a lane that is not named",
+            (Act::Delegate, Whom::OneOf(_)) => "asks for work, of a name that several lanes have",
+            (Act::Delegate, _) => "asks the lane for work",
+            (Act::Either, _) => "asks one lane or another",
+            (Act::Control(ControlAction::Cancel), _) => "asks to stop its work",
+            (Act::Control(ControlAction::Status), _) => "asks how its work stands",
+            (Act::Control(ControlAction::Read), _) => "asks for what came of its work",
+            (Act::Refused, _) => "does not want the lane",
+            (Act::Named(why), _) => why,
+        };
+        Because { words: self.text[finding.words.clone()].to_owned(), means: means.to_owned() }
+    }
+}
+
+fn clause_span(tokens: &[Token], clause: &Clause<'_>, mentions: &[Mention]) -> Option<Range<usize>> {
+    let (first, last) = (clause.words.first()?, clause.words.last()?);
+    let end = last.mention.map_or(last.token + 1, |at| mentions[at].at.end);
+    Some(span(tokens, first.token..end))
+}
+
+/// "If the tests fail, have CODIE mend them": what is to be found out first is not ours to know. A condition on a lane
+/// itself, or a polite one, is none.
+fn is_conditional(clauses: &[Clause<'_>]) -> bool {
+    let Some(first) = clauses.first() else { return false };
+    let texts = first.texts();
+    let head = strip_soft(&texts);
+    let begins = matches!(head.first().copied(), Some("if" | "unless")) || head.starts_with(&["in", "case"]);
+    let polite = head.get(1).is_some_and(|word| has(words::POLITE_IF, word)) && head.len() <= 6;
+    begins && !polite && clauses.len() > 1 && first.words.iter().all(|word| word.mention.is_none())
+}
