@@ -5,6 +5,7 @@
 //! request; where the rules are not sure that work is asked for, nothing is.
 
 mod address;
+mod cancel;
 mod clause;
 mod control;
 mod delegate;

@@ -1,7 +1,7 @@
 //! The lane is called or is the subject: "CODIE, fix the tests", "CODIE should do it".
 
+use super::cancel::ceases;
 use super::clause::strip_soft;
-use super::control::is_its_work;
 use super::frame::{Act, Around, Place};
 use super::opening::{courteous, directive};
 use super::text::Kind;
@@ -57,6 +57,9 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     let previous = place.clauses.get(place.clause.checked_sub(1)?)?;
     let marked = matches!(clause.before, Some(Kind::Comma | Kind::Dash | Kind::Open));
     let texts = previous.texts();
+    if marked && ceases(&texts) {
+        return Some(Act::Control(ControlAction::Cancel));
+    }
     (marked && place.clause + 1 == place.clauses.len() && give::requests_work(&texts))
         .then_some(Act::Delegate)
 }
@@ -100,13 +103,17 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
         let known = rest.first().is_some_and(|word| has(words::VERBS, word));
         let given =
             rest.iter().any(|word| has(&["this", "it", "that", "these", "them", "one", "rest", QUOTE], word));
+        // "CODIE can stop now."
+        if (!needs_to || to) && ceases(&rest) {
+            return Some(Act::Control(ControlAction::Cancel));
+        }
         let asked = (!needs_to || to) && does && (!weak || known && given) || charged && !weak;
         return asked.then_some(Act::Delegate);
     }
     if !first {
         return None;
     }
-    if has(words::CANCEL, verb) && is_its_work(&post[1..]) {
+    if ceases(post) {
         return Some(Act::Control(ControlAction::Cancel));
     }
     if verb == "to" && has(words::VERBS, next) {
@@ -134,7 +141,7 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
         return Some(Act::Delegate);
     }
     let second = said.get(1).copied().unwrap_or_default();
-    if has(words::CANCEL, verb) && is_its_work(&said[1..]) {
+    if ceases(said) || matches!(said, ["enough"] | ["that's", "enough"] | ["never", "mind"] | ["nevermind"]) {
         return Some(Act::Control(ControlAction::Cancel));
     }
     if has(words::MODAL, verb) && second == "you" || directive(&said[..said.len().min(4)]) && said.len() > 2 {

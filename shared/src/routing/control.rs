@@ -1,34 +1,16 @@
 //! Something is wanted of missions that exist: "cancel the coder VP's mission", "check on CODIE".
 
-use super::ControlAction;
 use super::clause::{strip_articles, strip_soft};
 use super::frame::{Act, Around};
 use super::opening::directive;
 use super::words::{self, has};
+use super::{ControlAction, cancel};
 
 /// "Cancel the coder VP's mission", "check on CODIE", "show me CODIE's report".
 pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     let last = around.pre.len().saturating_sub(1);
-    if let [before @ .., "pull", "the", "plug", "on"] | [before @ .., "put", "a" | "an", "stop" | "end", "to"] =
-        &around.pre[..]
-        && directive(before)
-    {
-        return Some(Act::Control(ControlAction::Cancel));
-    }
-    let stopping =
-        |pair: &[&str]| matches!(pair, ["mind" | "about" | "consider", verb] if has(words::CANCELLING, verb));
-    if around.pre.windows(2).any(stopping) {
-        return Some(Act::Control(ControlAction::Cancel));
-    }
-    let stopped = around.post.iter().any(|word| has(words::CANCELLED, word));
-    let wish = |word: &&str| has(words::WISHED, word);
-    if stopped && (around.post.iter().take(3).any(wish) || around.pre.iter().any(wish) && !around.asks) {
-        return Some(Act::Control(ControlAction::Cancel));
-    }
-    if let [before @ .., "call" | "pull" | "take" | "shut", "off" | "down"] = &around.pre[..]
-        && directive(before)
-    {
-        return Some(Act::Control(ControlAction::Cancel));
+    if let Some(act) = cancel::asked(around) {
+        return Some(act);
     }
     for (at, verb) in around.pre.iter().enumerate() {
         let told = matches!(around.pre[..at], [.., "let", "me" | "us"] | [.., "have" | "take", "a"])
@@ -57,6 +39,67 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     headed(around)
 }
 
+/// "I wonder how CODIE is doing", "I haven't heard from the generalist".
+pub(super) fn inquired(around: &Around<'_>) -> Option<Act> {
+    const SILENT: &[&str] =
+        &["haven't", "havent", "hasn't", "not", "no", "never", "nothing", "radio", "didn't"];
+    const HEARD: &[&str] = &[
+        "heard", "hear", "word", "news", "sign", "peep", "update", "updates", "silence", "nothing", "sound",
+    ];
+    const WONDERS: &[&str] =
+        &["wondering", "wonder", "curious", "idea", "clue", "sure", "know", "dunno", "unsure"];
+    const LEAD: &[&str] = &[
+        "i", "i'm", "im", "i'd", "am", "was", "do", "don't", "dont", "you", "we", "any", "no", "not", "have",
+        "got", "like", "to", "would", "want", "wanted", "wanna", "a", "the", "about", "as", "of",
+    ];
+    let says = |list: &[&str]| around.pre.iter().any(|word| has(list, word));
+    if around.before() == "from"
+        && says(SILENT)
+        && says(HEARD)
+        && !says(&["if", "when", "who", "he", "she", "they"])
+    {
+        return Some(Act::Control(ControlAction::Status));
+    }
+    let (asks, lead) = around.pre.split_last()?;
+    let (wonders, lead) = strip_soft(lead).split_last()?;
+    let open = matches!(*asks, "if" | "whether" | "how" | "where" | "what" | "when" | "how's" | "where's");
+    if !open || !has(WONDERS, wonders) || !lead.iter().all(|word| has(LEAD, word) || has(words::SOFT, word)) {
+        return None;
+    }
+    let made = *asks == "what" && around.post.iter().take(4).any(|word| has(words::MADE, word));
+    let verb = around.behind();
+    if made && !around.post.contains(&"doing") {
+        return Some(Act::Control(ControlAction::Read));
+    }
+    (!has(words::MODAL, verb) && !matches!(verb, "should" | "knows" | "to") && stands(&around.post))
+        .then_some(Act::Control(ControlAction::Status))
+}
+
+/// How something stands: "is working", "is still at it", "is done yet".
+fn stands(words: &[&str]) -> bool {
+    let near = &words[..words.len().min(8)];
+    near.iter().any(|word| has(words::STATUS, word) || matches!(*word, "still" | "yet" | "already"))
+        || near.windows(2).any(|pair| matches!(pair, ["at" | "on", "it" | "track"]))
+}
+
+/// "The files CODIE touched": a thing, and what the lane did with it.
+fn made_by_it(between: &[&str], post: &[&str]) -> bool {
+    const DETERMINERS: &[&str] = &[
+        "the", "that", "those", "these", "this", "all", "every", "any", "some", "both", "each", "whatever",
+        "my", "our",
+    ];
+    let perfect =
+        |word: &&&str| matches!(**word, "has" | "have" | "had" | "just" | "already" | "recently" | "last");
+    let Some(did) = post.iter().find(|word| !perfect(word)) else { return false };
+    let past = did.len() > 3 && did.ends_with("ed") || has(words::PAST, did);
+    let Some(last) = between.last() else { return false };
+    let noun = !has(words::PREPOSITIONS, last)
+        && !has(words::JOINTS, last)
+        && !matches!(*last, "if" | "whether" | "how" | "why" | "where" | "until" | "because" | "sure")
+        && (between.len() > 1 || !has(DETERMINERS, last));
+    past && noun && between.iter().any(|word| has(DETERMINERS, word))
+}
+
 /// "Show me what CODIE found", "give me the status of CODIE", "check on CODIE".
 fn looked_at(around: &Around<'_>, verb: &str, between: &[&str], direct: bool) -> Option<ControlAction> {
     let near: Vec<&str> = around.post.iter().take(8).copied().collect();
@@ -74,7 +117,8 @@ fn looked_at(around: &Around<'_>, verb: &str, between: &[&str], direct: bool) ->
         let made = what && near.iter().any(|word| has(words::MADE, word)) && !near.contains(&"doing");
         let named = result(between) && of && has(&["of", "from", "by"], around.before());
         let direct_result = direct && has(words::RESULTS, around.behind());
-        if made || named || attached || direct_result {
+        let shown = around.possessive && direct && is_shown(verb, around);
+        if made || named || attached || direct_result || shown || made_by_it(between, &around.post) {
             return Some(ControlAction::Read);
         }
     }
@@ -89,13 +133,41 @@ fn looked_at(around: &Around<'_>, verb: &str, between: &[&str], direct: bool) ->
     let work = has(words::WORK, around.behind()) && (verb != "ask" && verb != "tell") && !asks_lane;
     let when =
         verb == "know" || between.iter().any(|word| matches!(*word, "when" | "once" | "whether" | "how"));
-    let known = when && (status(&near) || around.post.is_empty());
+    let known = when && (stands(&near) || around.post.is_empty());
     (!asks_lane && on
         || !asks_lane && about && !commissioned
         || around.possessive && status(&near)
         || work
         || known)
         .then_some(ControlAction::Status)
+}
+
+/// "Open CODIE's numbers": what is the lane's, and no part of the program and no trait of it.
+fn is_shown(verb: &str, around: &Around<'_>) -> bool {
+    const TRAITS: &[&str] = &[
+        "capabilities",
+        "skills",
+        "limits",
+        "hours",
+        "schedule",
+        "abilities",
+        "version",
+        "opinion",
+        "attention",
+        "id",
+        "help",
+        "permission",
+        "calendar",
+        "address",
+        "number",
+        "way",
+        "due",
+        "thanks",
+        "regards",
+    ];
+    let noun = around.behind();
+    let other = [words::THINGS, words::STATUS, words::WORK, TRAITS].iter().any(|list| has(list, noun));
+    has(&["show", "see", "view", "open", "read", "display", "print", "paste"], verb) && !other
 }
 
 /// "Status of CODIE", "any news from the General VP", "CODIE status".
@@ -121,66 +193,4 @@ fn headed(around: &Around<'_>) -> Option<Act> {
     let missions = has(words::WORK, around.behind());
     (bare && missions && around.post.get(1).is_some_and(|word| HEADS.contains(word)))
         .then_some(Act::Control(ControlAction::Status))
-}
-
-/// The words behind "stop" mean the lane's own work, or nothing else.
-pub(super) fn is_its_work(rest: &[&str]) -> bool {
-    let own = [
-        "it",
-        "that",
-        "this",
-        "now",
-        "immediately",
-        "the",
-        "his",
-        "her",
-        "its",
-        "their",
-        "current",
-        "working",
-        "what",
-        "what's",
-        "it's",
-        "doing",
-        "everything",
-        "whatever",
-        "on",
-        "for",
-        "me",
-        "right",
-        "away",
-        "at",
-        "once",
-        "running",
-        "you",
-        "are",
-        "is",
-        "your",
-        "you're",
-        "all",
-        "they're",
-        "he's",
-        "she's",
-        "there",
-        "processing",
-        "execution",
-        "ongoing",
-        "any",
-        "and",
-        "of",
-        "please",
-        "my",
-        "our",
-        "previous",
-        "last",
-        "latest",
-        "in",
-        "progress",
-        "immediately",
-        "entirely",
-        "completely",
-    ];
-    let at_it =
-        matches!(rest.first().copied(), Some("working" | "processing" | "running" | "whatever" | "what"));
-    at_it || rest.iter().all(|word| has(&own, word) || has(words::WORK, word) || has(words::SOFT, word))
 }

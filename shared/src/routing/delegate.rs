@@ -1,8 +1,8 @@
 //! Requests for work in which a lane is the object: "have CODIE ...", "send this to CODIE", "fix it with CODIE".
 
 use super::ControlAction;
+use super::cancel::ceases;
 use super::clause::strip_soft;
-use super::control::is_its_work;
 use super::frame::{Act, Around};
 use super::give::{by_means, commissioned, given, passive, piece, requests_work};
 use super::opening::directive;
@@ -38,7 +38,10 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     match *verb {
         "at" => {
             let thrown = |(at, word): (usize, &&str)| {
-                has(&["throw", "point", "aim", "fling"], word) && directive(&before[..at])
+                has(
+                    &["throw", "point", "aim", "fling", "lob", "sling", "chuck", "toss", "hurl", "fire"],
+                    word,
+                ) && directive(&before[..at])
             };
             before.iter().enumerate().any(thrown).then_some(Act::Delegate)
         }
@@ -113,10 +116,10 @@ fn followed(verb: &str, around: &Around<'_>) -> Act {
     let post = strip_soft(past_joined(&around.post));
     let deed = if matches!(post.first(), Some(&"to" | &"too")) { strip_soft(&post[1..]) } else { post };
     let first = deed.first().copied().unwrap_or_default();
-    if has(words::CANCEL, first) && is_its_work(&deed[1..]) && !matches!(verb, "use" | "want") {
+    if ceases(deed) && verb != "use" {
         return Act::Control(ControlAction::Cancel);
     }
-    if post.first() == Some(&"off") && matches!(verb, "call" | "pull" | "take") {
+    if post.first() == Some(&"off") && matches!(verb, "call" | "pull" | "take" | "kick") {
         return Act::Control(ControlAction::Cancel);
     }
     if first == "not" || post.first() == Some(&"not") {
@@ -186,7 +189,12 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
         }
         "like" | "love" | "wish" | "rather" => to || first == "on",
         "want" | "need" | "prefer" => !matches!(first, "back" | "gone" | "out" | "off" | "dead" | "because"),
-        "make" => has(words::VERBS, first),
+        // "Make that the generalist."
+        "make" => has(words::VERBS, first) || post.is_empty(),
+        verb if has(words::RELEASE, verb) => post
+            .iter()
+            .take(2)
+            .any(|word| matches!(*word, "on" | "at" | "onto" | "loose" | "upon" | "towards" | "against")),
         "have" => {
             !post.is_empty()
                 && !matches!(
@@ -209,7 +217,10 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
         "put" | "set" => {
             post.iter().take(2).any(|word| matches!(*word, "on" | "to" | "onto")) && !post.contains(&"hold")
         }
-        "get" => to || matches!(first, "on" | "started" | "working" | "involved" | "going" | "onto"),
+        "get" => {
+            to || matches!(first, "on" | "started" | "involved" | "onto" | "busy")
+                || first.ends_with("ing") && first != "running"
+        }
         "run" | "launch" | "deploy" | "activate" | "trigger" | "start" | "charge" | "call" | "queue"
         | "kick" | "wake" => post.is_empty() || aimed,
         "notify" | "instead" | "contact" | "message" | "ping" => to && !deed_first.is_empty(),

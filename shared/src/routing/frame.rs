@@ -2,10 +2,10 @@
 
 use super::clause::{Clause, strip_articles, strip_soft};
 use super::names::{Mention, Whom};
-use super::opening::negated;
+use super::opening::{negated, past_leisure};
 use super::text::Kind;
 use super::words::{self, LANE, QUOTE, has};
-use super::{ControlAction, address, control, delegate, question};
+use super::{ControlAction, address, cancel, control, delegate, give, question};
 
 /// How many words around a lane are looked at.
 pub(super) const REACH: usize = 60;
@@ -57,7 +57,7 @@ impl<'a> Around<'a> {
             // What begins out of reach asks for nothing.
             near[0] = "\u{2026}";
         }
-        let (mut pre, mut indefinite) = strip_articles(&near);
+        let (mut pre, mut indefinite) = strip_articles(past_leisure(&near));
         // "The designer VP": the role that no lane has.
         if place.mention.whom == Whom::Someone
             && let Some((role, before)) = pre.split_last()
@@ -95,6 +95,9 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     if let Some(act) = question::asked(&around) {
         return act;
     }
+    if let Some(act) = cancel::unwanted(&around).or_else(|| control::inquired(&around)) {
+        return act;
+    }
     let last_lane = around.pre.iter().rposition(|word| *word == LANE).map_or(0, |at| at + 1);
     if negated(&around.pre[last_lane..]) {
         return Act::Refused;
@@ -109,6 +112,9 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
         return act;
     }
     if next_piece(place, &around) {
+        return Act::Delegate;
+    }
+    if give::placed(&around) {
         return Act::Delegate;
     }
     if around.possessive && around.behind() != "to" && !around.post.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::clause::{strip_articles, strip_soft};
 use super::delegate::{progressive, requested};
-use super::frame::Act;
+use super::frame::{Act, Around};
 use super::opening::directive;
 use super::words::{self, LANE, has};
 
@@ -21,6 +21,13 @@ pub(super) fn given(before: &[&str]) -> Option<Act> {
         let other = between.contains(&LANE) && !between.iter().any(|word| matches!(*word, "and" | "from"));
         return (!nothing && !other).then_some(Act::Delegate);
     }
+    // "Yeet this over to CODIE": whatever the verb.
+    if let [before @ .., "over" | "off" | "across" | "along"] = before
+        && let [verb, _, ..] = strip_soft(before)
+        && !words::is_known(verb)
+    {
+        return Some(Act::Delegate);
+    }
     if before.iter().any(|word| has(words::CAUSING, word)) && {
         let at = before.iter().position(|word| has(words::CAUSING, word)).unwrap_or_default();
         progressive(&before[..at])
@@ -36,6 +43,26 @@ pub(super) fn given(before: &[&str]) -> Option<Act> {
             || before.first() == Some(&"this");
     let handed = goes && thing && !before.iter().any(|word| has(&["went", "want", "if", "who", "did"], word));
     (handed || passive(before)).then_some(Act::Delegate)
+}
+
+/// "Toss it in CODIE's lap", "add it to the coder VP's queue".
+pub(super) fn placed(around: &Around<'_>) -> bool {
+    const PUT: &[&str] = &[
+        "put", "add", "stick", "dump", "plop", "lay", "slap", "place", "park", "pile", "land", "set", "pop",
+    ];
+    let Some((preposition, before)) = around.pre.split_last() else { return false };
+    let into = matches!(*preposition, "in" | "into" | "on" | "onto" | "to" | "at");
+    let place = around.post.iter().take(2).any(|word| has(words::PLACES, word));
+    let nothing = before.iter().any(|word| has(words::NO_WORK, word));
+    around.possessive
+        && into
+        && place
+        && !nothing
+        && before.iter().enumerate().any(|(at, word)| {
+            (has(PUT, word) || has(words::TRANSFER, word))
+                && directive(&before[..at])
+                && at + 1 < before.len()
+        })
 }
 
 fn wished(before: &[&str]) -> bool {

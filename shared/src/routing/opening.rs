@@ -6,7 +6,8 @@ use super::words::{self, has};
 /// Ways to begin a request: alternatives of a word are parted by `|`, `?` marks one that may be absent.
 const OPENINGS: &[&str] = &[
     "can|could|would|will|may|might|should|shall|must|can't|couldn't|won't|wouldn't you|we|i|u|someone|somebody|ya",
-    "you|we|u can|could|should|must|may|might|shall|will|would|better",
+    "you|u can|could|should|must|may|might|shall|will|would|better",
+    "we can|should|must|shall|will|better",
     "you|we|u 'll|need|have|ought|want|get to",
     "you'll|we'll need|want to",
     "you'd|we'd better",
@@ -23,6 +24,8 @@ const OPENINGS: &[&str] = &[
     "i am asking|telling|instructing|ordering you to",
     "i told|asked you to|please?",
     "i said to|please?",
+    "i mean|meant that|to|say?",
+    "i've|i|we've|we have? decided to|that?",
     "i'll have|need|want you",
     "make|be sure that|to|you|we? you|we?",
     "ensure that|you? you|we?",
@@ -76,6 +79,8 @@ const OPENINGS: &[&str] = &[
 /// Words of courtesy that make a request of a sentence whatever its form.
 const COURTESY: &[&str] = &[
     "wondering",
+    "hoping",
+    "hope",
     "wonder",
     "chance",
     "grateful",
@@ -133,6 +138,31 @@ const NO_COURTESY: &[&str] = &[
     "asked",
     "failed",
 ];
+
+/// Behind "when you get a moment", "once you have time": when it is convenient, and no condition.
+pub(super) fn past_leisure<'w, 'a>(words: &'w [&'a str]) -> &'w [&'a str] {
+    const LEISURE: &[&str] = &[
+        "moment",
+        "minute",
+        "min",
+        "sec",
+        "second",
+        "chance",
+        "time",
+        "bandwidth",
+        "opportunity",
+        "breather",
+        "mo",
+    ];
+    let begins = |at: usize| matches!(words[at], "when" | "whenever" | "once" | "if" | "as");
+    let Some(start) = (0..words.len().min(4)).find(|at| begins(*at)) else { return words };
+    let near = &words[start..words.len().min(start + 9)];
+    let Some(end) = near.iter().position(|word| has(LEISURE, word)) else { return words };
+    let you = near[..end].iter().any(|word| matches!(*word, "you" | "u" | "there's" | "we"));
+    let rest = &words[start + end + 1..];
+    // "When you get a moment" alone says nothing more than a "please".
+    if you && strip_soft(&words[..start]).is_empty() { rest } else { words }
+}
 
 /// "I was wondering whether you would", "would you be so kind as to".
 pub(super) fn courteous(before: &[&str]) -> bool {

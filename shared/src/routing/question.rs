@@ -1,7 +1,9 @@
 //! Questions in which a lane is named.
 
 use super::ControlAction;
+use super::cancel::ceases;
 use super::clause::strip_soft;
+use super::delegate::past_joined;
 use super::frame::{Act, Around};
 use super::words::{self, LANE, QUOTE, has};
 
@@ -54,9 +56,18 @@ fn says(words: &[&str], list: &[&str]) -> bool {
 
 /// "Could CODIE fix this?" is a request; "can CODIE fix bugs?" asks what it is able to do.
 fn able(modal: &str, around: &Around<'_>) -> Act {
-    let post = strip_soft(&around.post);
+    let post = strip_soft(past_joined(&around.post));
     let post = post.strip_prefix(&["be", "able", "to"]).unwrap_or(post);
     let verb = post.first().copied().unwrap_or_default();
+    if says(
+        post,
+        &["principle", "theory", "general", "generally", "technically", "theoretically", "ever", "usually"],
+    ) {
+        return Act::Named("asks what the lane is able to do");
+    }
+    if ceases(post) {
+        return Act::Control(ControlAction::Cancel);
+    }
     if modal.starts_with("wo") && modal != "would" && modal != "won't"
         || matches!(verb, "be" | "have" | "finish" | "not")
     {
@@ -140,6 +151,12 @@ fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<
     if first == "how" && second == "much" && !says(&after, &["longer", "left", "more"]) {
         return Some(Act::Named("asks about the lane"));
     }
+    let limit = first == "how"
+        && second == "many"
+        && says(&after, &["can", "could", "most", "max", "maximum", "allowed"]);
+    if limit {
+        return Some(Act::Named("asks about the lane"));
+    }
     let deed = matches!(first, "what" | "which" | "where" | "where's" | "what's");
     let progressive = says(
         &after,
@@ -152,6 +169,9 @@ fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<
     let result = says(pre, words::RESULTS) || owned || first != "where" && says(&around.post, words::MADE);
     let capable =
         matches!(second, "can" | "could" | "should" | "would" | "does" | "do") && !says(&after, words::WORK);
+    let tells = owned
+        && says(&around.post, &["say", "conclude", "recommend", "mention", "contain", "include", "suggest"]);
+    let capable = capable && !tells;
     if deed && result && !progressive && !capable {
         return Some(READ);
     }

@@ -46,8 +46,12 @@ pub(super) const CAUSE: &[&str] = &[
     "summon", "enlist", "assign", "delegate", "trust", "involve", "choose", "pick", "select", "prefer", "like", "love",
     "consult", "contact", "message", "ping", "give", "send", "hand", "put", "set", "brief", "pass", "dispatch", "run",
     "activate", "trigger", "wake", "command", "commission", "hire", "try", "prompt", "spawn", "mobilize", "mobilise",
-    "appoint", "charge", "recruit", "notify", "deploy", "queue", "kick",
+    "appoint", "charge", "recruit", "notify", "deploy", "queue", "kick", "unleash", "sic", "loose", "turn", "throw", "point", "aim",
+    "focus", "release", "steer", "stick",
 ];
+/// Let go at its work: "turn CODIE loose on it", "point CODIE at it".
+pub(super) const RELEASE: &[&str] =
+    &["unleash", "sic", "loose", "turn", "throw", "point", "aim", "focus", "release", "steer", "stick"];
 /// The same in the form that follows "mind", "about", "I am".
 pub(super) const CAUSING: &[&str] = &[
     "using", "having", "asking", "telling", "getting", "letting", "making", "giving", "sending", "handing", "assigning",
@@ -65,7 +69,7 @@ pub(super) const CAUSE_PHRASES: &[&[&str]] = &[
     &["hand", "off", "to"], &["hand", "over", "to"], &["work", "with"], &["coordinate", "with"], &["count", "on"],
     &["team", "up", "with"], &["kick", "off"], &["stand", "up"], &["wake", "up"], &["partner", "with"],
     &["proceed", "with"], &["go", "through"], &["go", "via"], &["check", "in", "with"], &["queue", "up"],
-    &["set", "up"], &["collaborate", "with"], &["default", "to"], &["put", "in"],
+    &["set", "up"], &["go", "ahead", "with"], &["over", "to"], &["make", "it"], &["collaborate", "with"], &["default", "to"], &["put", "in"],
 ];
 
 /// Something is given to a lane ("send this to CODIE").
@@ -74,7 +78,12 @@ pub(super) const TRANSFER: &[&str] = &[
     "kick", "throw", "farm", "submit", "push", "leave", "transfer", "escalate", "direct", "refer", "entrust",
     "allocate", "bounce", "move", "turn", "shift", "queue", "relay", "hand-off", "punt", "shoot", "toss", "redirect",
     "reassign", "issue", "feed", "devolve", "commit", "deliver", "drop", "ship", "post", "switch", "address",
-    "schedule", "fire", "slide", "handoff", "get",
+    "schedule", "fire", "slide", "handoff", "get", "shove", "lob", "chuck", "sling", "funnel", "channel", "hurl",
+];
+/// What is a lane's own, and stands for the lane as the one who is given work: "on CODIE's plate".
+pub(super) const PLACES: &[&str] = &[
+    "lap", "hands", "plate", "queue", "court", "inbox", "desk", "tray", "pile", "list", "backlog", "stack", "care", "table",
+    "shoulders", "door", "doorstep", "feet", "corner", "workload", "todo",
 ];
 /// The same as what is done with it ("I want this sent to CODIE", "to be handled by CODIE").
 pub(super) const DONE_BY: &[&str] = &[
@@ -125,6 +134,7 @@ pub(super) const VERBS: &[&str] = &[
 /// Stop a mission.
 pub(super) const CANCEL: &[&str] = &[
     "cancel", "stop", "abort", "kill", "halt", "terminate", "scrap", "interrupt", "quit", "cease", "end", "nix", "abandon",
+    "discontinue", "desist",
 ];
 /// Ask how it stands.
 pub(super) const INSPECT: &[&str] = &[
@@ -152,7 +162,9 @@ pub(super) const RESULTS: &[&str] = &[
     "result", "results", "outcome", "outcomes", "output", "outputs", "report", "reports", "artifact", "artifacts", "artefact", "artefacts",
     "deliverable", "deliverables", "product", "products", "file", "files", "story", "answer", "findings", "patch",
     "summary", "receipt", "receipts", "log", "logs", "writeup", "response", "reply", "deliveries", "document", "draft",
-    "essay", "poem", "diff", "analysis", "conclusion", "conclusions", "opinion",
+    "essay", "poem", "diff", "analysis", "conclusion", "conclusions", "opinion", "numbers", "figures", "notes", "slides", "deck",
+    "pr", "prs", "memo", "proposal", "recommendations", "suggestions", "commits", "screenshot", "screenshots", "translation",
+    "spreadsheet", "itinerary", "shortlist", "verdict",
 ];
 /// What it is at.
 pub(super) const WORK: &[&str] = &[
@@ -166,6 +178,11 @@ pub(super) const MADE: &[&str] = &[
     "get", "got", "give", "gave", "send", "sent", "conclude", "concluded", "discover", "discovered", "generate",
     "generated", "change", "changed", "leave", "left", "hand", "fix", "fixed", "do", "did", "done", "suggest",
     "suggested", "recommend", "report", "reported",
+];
+/// Did something, of verbs that do not end in "ed".
+pub(super) const PAST: &[&str] = &[
+    "made", "wrote", "found", "said", "built", "came", "got", "gave", "sent", "left", "did", "drew", "ran", "put", "took", "dug",
+    "chose", "cut", "set", "shot", "spun", "threw", "brought", "kept",
 ];
 /// What belongs to the program that we are, not to its work: "the coder VP class".
 pub(super) const THINGS: &[&str] = &[

@@ -1,0 +1,307 @@
+//! Work of a lane is to end: "call off CODIE", "the generalist needn't carry on", "have CODIE stand down".
+
+use super::ControlAction;
+use super::clause::{strip_articles, strip_soft};
+use super::frame::{Act, Around};
+use super::opening::{directive, negated};
+use super::words::{self, has};
+
+const STOP: Act = Act::Control(ControlAction::Cancel);
+
+/// End only what is work: "bin the job", not "bin CODIE".
+const DISCARD: &[&str] = &[
+    "drop",
+    "ditch",
+    "bin",
+    "can",
+    "nuke",
+    "dump",
+    "trash",
+    "discard",
+    "withdraw",
+    "revoke",
+    "retract",
+    "recall",
+    "shelve",
+    "pull",
+    "yank",
+    "delete",
+    "remove",
+    "dequeue",
+    "undo",
+    "rescind",
+    "chuck",
+    "void",
+    "annul",
+    "forget",
+    "disregard",
+    "ignore",
+    "skip",
+    "mind",
+    "nevermind",
+    "take",
+    "axe",
+    "wipe",
+    "unqueue",
+    "reverse",
+    "call",
+    "wind",
+    "shut",
+];
+/// With "off" or "down", around the lane or before it.
+const PARTICLE: &[&str] =
+    &["call", "pull", "take", "shut", "stand", "wind", "kill", "switch", "power", "cut", "yank", "close"];
+/// The end itself, in "pull the plug on", "put a stop to", "call a halt to".
+const ENDS: &[&str] = &["plug", "stop", "end", "halt", "brakes", "brake", "kibosh", "cord", "lid"];
+/// Two words that end what one is at.
+const CEASE: &[&[&str]] = &[
+    &["stand", "down"],
+    &["back", "off"],
+    &["give", "up"],
+    &["leave", "off"],
+    &["lay", "off"],
+    &["wind", "down"],
+    &["pack", "it"],
+    &["pack", "up"],
+    &["down", "tools"],
+    &["pull", "out"],
+    &["bow", "out"],
+    &["cut", "it"],
+    &["knock", "it"],
+    &["knock", "that"],
+    &["knock", "off"],
+    &["call", "it"],
+    &["let", "it", "go"],
+    &["drop", "it"],
+    &["drop", "that"],
+    &["drop", "everything"],
+    &["drop", "what"],
+    &["forget", "it"],
+    &["forget", "that"],
+    &["forget", "about"],
+    &["leave", "it", "be"],
+    &["give", "it", "a", "rest"],
+    &["shut", "down"],
+];
+/// Still wanted by nobody.
+const MOOT: &[&str] = &["needed", "required", "wanted", "necessary"];
+
+/// What a lane is to go on with: "carry on", "keep looking", "finish".
+fn continues(words: &[&str]) -> bool {
+    let words = strip_soft(words);
+    match words {
+        ["continue" | "proceed" | "finish" | "persist" | "complete" | "continuing" | "finishing", ..] => true,
+        ["carry" | "go" | "press" | "carrying" | "going", "on" | "any" | "further", ..] => true,
+        ["keep", next, ..] => *next == "at" || *next == "on" || next.ends_with("ing"),
+        _ => false,
+    }
+}
+
+/// "Any more", "no longer".
+fn no_more(words: &[&str]) -> bool {
+    words.iter().any(|word| matches!(*word, "anymore" | "longer"))
+        || words.windows(2).any(|pair| pair[0] == "any" && matches!(pair[1], "more" | "longer"))
+}
+
+/// What a "not" ends, where it does not refuse: "needn't carry on", "don't let it finish", "is no longer needed".
+pub(super) fn unwanted(around: &Around<'_>) -> Option<Act> {
+    const BETWEEN: [&str; 14] = [
+        "need", "needs", "must", "should", "does", "do", "to", "have", "has", "is", "can", "be", "longer",
+        "are",
+    ];
+    let skipped = |word: &&&str| {
+        has(&BETWEEN, word) || has(words::NOT, word) || has(words::WORK, word) || has(words::SOFT, word)
+    };
+    let post = &around.post[..];
+    let told = post.iter().take_while(skipped).count();
+    let (denied, rest) = post.split_at(told);
+    let not = denied.iter().any(|word| has(words::NOT, word));
+    let plain = strip_soft(&around.pre).is_empty();
+    if not && plain && !around.asks {
+        let moot = rest.first().is_some_and(|word| has(MOOT, word));
+        if continues(rest) || moot && (no_more(post) || denied.iter().any(|word| has(words::WORK, word))) {
+            return Some(STOP);
+        }
+    }
+    let refused = negated(&around.pre);
+    let need = around.pre.iter().any(|word| matches!(*word, "need" | "want"));
+    let to_go_on = continues(post.strip_prefix(&["to"]).unwrap_or(post));
+    let asks = need || around.pre.iter().any(|word| matches!(*word, "let" | "have" | "make"));
+    let over = need && (no_more(post) || no_more(&around.pre));
+    (refused && (to_go_on && asks || over && !around.asks)).then_some(STOP)
+}
+
+/// Asks for the end of what the lane does.
+pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
+    (idiom(around) || wished(around) || around_lane(around) || discarded(around)).then_some(STOP)
+}
+
+/// "Pull the plug on CODIE", "changed my mind about CODIE's mission".
+fn idiom(around: &Around<'_>) -> bool {
+    let pre = &around.pre[..];
+    let stopping =
+        |pair: &[&str]| matches!(pair, ["mind" | "about" | "consider", verb] if has(words::CANCELLING, verb));
+    if pre.windows(2).any(stopping) {
+        return true;
+    }
+    if let [before @ .., "changed", "my" | "our", "mind", "about" | "on"] = pre {
+        return before
+            .iter()
+            .all(|word| has(&["i", "we", "i've", "we've", "have"], word) || has(words::SOFT, word));
+    }
+    let [before @ .., noun, "on" | "to"] = pre else { return false };
+    if !has(ENDS, noun) {
+        return false;
+    }
+    let (before, _) = strip_articles(before);
+    before.split_last().is_some_and(|(verb, before)| {
+        matches!(*verb, "pull" | "put" | "call" | "bring" | "slam" | "hit") && directive(before)
+    })
+}
+
+/// "The CODIE mission should be cancelled", "I want CODIE's job dropped".
+fn wished(around: &Around<'_>) -> bool {
+    let wish = |word: &&str| has(words::WISHED, word);
+    let work = around.post.iter().take(3).any(|word| has(words::WORK, word));
+    let stopped = around.post.iter().any(|word| {
+        has(words::CANCELLED, word) || work && has(&["dropped", "binned", "axed", "withdrawn"], word)
+    });
+    stopped && (around.post.iter().take(3).any(wish) || around.pre.iter().any(wish) && !around.asks)
+}
+
+/// "Call off CODIE", "shut CODIE down", "take CODIE off that", "bring CODIE's run to a halt".
+fn around_lane(around: &Around<'_>) -> bool {
+    let away = |word: &str| matches!(word, "off" | "down");
+    if let [before @ .., verb, particle] = &around.pre[..]
+        && has(PARTICLE, verb)
+        && away(particle)
+    {
+        return directive(before);
+    }
+    let Some((verb, before)) = around.pre.split_last() else { return false };
+    if !directive(before) {
+        return false;
+    }
+    let work = around.post.iter().take(4).position(|word| has(words::WORK, word));
+    let ended = match (work, around.possessive) {
+        (Some(at), _) => &around.post[at + 1..],
+        (None, false) => &around.post[..],
+        (None, true) => return false,
+    };
+    let off = ended.first().is_some_and(|word| away(word));
+    let halt = ended.windows(2).any(|pair| matches!(pair[0], "a" | "an") && has(ENDS, pair[1]));
+    off && (has(PARTICLE, verb) || *verb == "get" && ended.first() == Some(&"off"))
+        || halt && matches!(*verb, "bring" | "draw")
+}
+
+/// "Bin the job CODIE is on", "forget what I asked CODIE to do", "take it off CODIE's plate".
+fn discarded(around: &Around<'_>) -> bool {
+    let verb = around.pre.iter().enumerate().find(|(at, word)| {
+        // The "mind" of "never mind".
+        has(DISCARD, word)
+            && (directive(&around.pre[..*at]) || **word == "mind" && around.pre[..*at].ends_with(&["never"]))
+    });
+    let Some((at, verb)) = verb else { return false };
+    if *verb == "mind" && !around.pre[..at].ends_with(&["never"]) {
+        return false;
+    }
+    let between = &around.pre[at + 1..];
+    let work = |words: &[&str]| words.iter().any(|word| has(words::WORK, word));
+    let it_works = matches!(around.behind(), "is" | "was" | "has")
+        && around
+            .post
+            .get(1)
+            .is_some_and(|next| matches!(*next, "working" | "on" | "doing" | "running" | "busy"));
+    let given = between.windows(2).any(|pair| {
+        matches!(pair[0], "i" | "we" | "you" | "i've")
+            && matches!(
+                pair[1],
+                "asked" | "gave" | "told" | "sent" | "assigned" | "handed" | "had" | "given" | "set"
+            )
+    });
+    let weak = matches!(*verb, "take" | "call" | "wind" | "shut");
+    let own_work = work(&around.post[..around.post.len().min(3)])
+        && strip_articles(between).0.is_empty()
+        && !matches!(*verb, "ignore" | "skip" | "mind" | "forget");
+    let of_it = work(between) && matches!(around.before(), "for" | "from" | "of" | "on" | "with" | "by");
+    match *verb {
+        "take" => matches!(between, [_, .., "off"] | [_, .., "away", "from"]),
+        _ => it_works && !between.is_empty() || given || !weak && (own_work || of_it),
+    }
+}
+
+/// Whether what a lane is told to do is to end its work: "stop", "stand down", "drop it", "quit looking".
+pub(super) fn ceases(words: &[&str]) -> bool {
+    let words = strip_soft(words);
+    let Some(first) = words.first().copied() else { return false };
+    let rest = &words[1..];
+    if has(&["cease", "desist"], first) || CEASE.iter().any(|phrase| words.starts_with(phrase)) {
+        return true;
+    }
+    let activity = rest.first().is_some_and(|next| next.ends_with("ing") && next.len() > 5);
+    let with = matches!(rest, ["on" | "with", ..]);
+    let discard =
+        has(&["drop", "scrap", "shelve", "ditch"], first) && rest.iter().any(|word| has(words::WORK, word));
+    (has(words::CANCEL, first) || discard) && (is_its_work(rest) || activity || with)
+}
+
+/// The words behind "stop" mean the lane's own work, or nothing else.
+fn is_its_work(rest: &[&str]) -> bool {
+    const OWN: &[&str] = &[
+        "it",
+        "that",
+        "this",
+        "now",
+        "immediately",
+        "the",
+        "his",
+        "her",
+        "its",
+        "their",
+        "current",
+        "working",
+        "what",
+        "what's",
+        "it's",
+        "doing",
+        "everything",
+        "whatever",
+        "on",
+        "for",
+        "me",
+        "right",
+        "away",
+        "at",
+        "once",
+        "running",
+        "you",
+        "are",
+        "is",
+        "your",
+        "you're",
+        "all",
+        "they're",
+        "he's",
+        "she's",
+        "there",
+        "processing",
+        "execution",
+        "ongoing",
+        "any",
+        "and",
+        "of",
+        "please",
+        "my",
+        "our",
+        "previous",
+        "last",
+        "latest",
+        "in",
+        "progress",
+        "entirely",
+        "completely",
+    ];
+    let at_it =
+        matches!(rest.first().copied(), Some("working" | "processing" | "running" | "whatever" | "what"));
+    at_it || rest.iter().all(|word| has(OWN, word) || has(words::WORK, word) || has(words::SOFT, word))
+}
