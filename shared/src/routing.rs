@@ -5,6 +5,7 @@
 //! request; where the rules are not sure that work is asked for, nothing is.
 
 mod address;
+mod anaphora;
 mod cancel;
 mod clause;
 mod control;
@@ -16,6 +17,7 @@ mod masks;
 mod missions;
 mod names;
 mod opening;
+mod plan;
 mod question;
 pub mod table;
 mod text;

@@ -22,16 +22,31 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
         let does = has(words::MUST, verb) || has(words::VERBS, verb) || verb.ends_with("ed") || verb == "to";
         return (does && !matches!(verb, "is" | "has" | "are")).then_some(Act::Delegate);
     }
+    let alone = around.post.iter().all(|word| has(words::SOFT, word));
+    // "For the General VP: a short bio".
+    let strong = matches!(clause.after, Some(Kind::Colon | Kind::Dash));
+    if alone && strong && matches!(pre, ["for" | "to" | "attn" | "attention"]) {
+        return place.clauses.get(place.clause + 1).and_then(|next| called(&next.texts(), true, around.asks));
+    }
+    if again(pre, around) {
+        return Some(Act::Delegate);
+    }
     if !directive(&around.pre) && !pre.is_empty() {
         return None;
     }
-    if !around.post.is_empty() {
-        return subject(around, pre.is_empty());
+    if !alone {
+        let act = subject(around, pre.is_empty());
+        let asks = around.asks || has(words::WH, around.behind());
+        return act.or_else(|| {
+            called(&around.post, false, asks).filter(|_| place.mention.called && pre.is_empty())
+        });
     }
     if !pre.is_empty() {
         return None;
     }
-    if field(place) {
+    // "CODIE then, please."
+    let elected = around.post.iter().any(|word| matches!(*word, "please" | "pls" | "plz" | "then"));
+    if field(place) || elected && place.clauses.len() == 1 && !around.asks {
         return Some(Act::Delegate);
     }
     if let Some(next) = place.clauses.get(place.clause + 1) {
@@ -62,6 +77,17 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     }
     (marked && place.clause + 1 == place.clauses.len() && give::requests_work(&texts))
         .then_some(Act::Delegate)
+}
+
+/// "Same again but with the generalist this time".
+fn again(pre: &[&str], around: &Around<'_>) -> bool {
+    let [first, .., preposition] = pre else { return false };
+    let once_more = pre.iter().any(|word| has(words::PIECE, word) || matches!(*word, "again" | "thing"))
+        || around.post.iter().any(|word| matches!(*word, "time" | "instead"));
+    matches!(*first, "same" | "ditto" | "repeat")
+        && matches!(*preposition, "with" | "for" | "by" | "via" | "using" | "to" | "from")
+        && once_more
+        && !around.asks
 }
 
 /// "Lane: General VP"; "two missions: CODIE on the code, ...".
@@ -145,6 +171,18 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
         return Some(Act::Control(ControlAction::Cancel));
     }
     if has(words::MODAL, verb) && second == "you" || directive(&said[..said.len().min(4)]) && said.len() > 2 {
+        return Some(Act::Delegate);
+    }
+    // "CODIE, why does the build fail on ARM?": of the world, not of the lane.
+    let of_itself = |word: &&str| {
+        has(words::STATUS, word) || matches!(*word, "you" | "your" | "you're" | "yours" | "u" | "it" | "that")
+    };
+    if asks && has(words::WH, verb) && said.len() > 3 && !said.iter().any(of_itself) {
+        return Some(Act::Delegate);
+    }
+    if verb == "same"
+        && said.iter().any(|word| has(words::PIECE, word) || matches!(*word, "again" | "above" | "thing"))
+    {
         return Some(Act::Delegate);
     }
     if asks && (has(words::AUX, verb) || has(words::WH, verb) || verb == "any" || has(words::STATUS, verb)) {

@@ -59,6 +59,51 @@ pub(super) fn clauses<'a>(tokens: &'a [Token], sentence: &Sentence, mentions: &[
         at = mention.map_or(at + 1, |index| mentions[index].at.end);
     }
     found.retain(|clause| !clause.words.is_empty());
+    without_asides(found)
+}
+
+/// "CODIE, who knows the code, should fix it", "one of the two, CODIE or the generalist, should": the subject and its
+/// verb are one clause.
+fn without_asides(clauses: Vec<Clause<'_>>) -> Vec<Clause<'_>> {
+    const ASIDES: &[&str] =
+        &["whichever", "whoever", "who", "which", "being", "ideally", "preferably", "our", "the", "as"];
+    let mut found: Vec<Clause<'_>> = Vec::new();
+    for clause in clauses {
+        let is_lane = |word: &Word<'_>| word.mention.is_some();
+        let verb = clause.words.first().is_some_and(|word| has(words::MUST, word.text) || word.text == "to");
+        let between = [Some(Kind::Comma), Some(Kind::Dash), Some(Kind::Open), Some(Kind::Close)];
+        let marked =
+            |clause: &Clause<'_>| between.contains(&clause.before) && between.contains(&clause.after);
+        if verb
+            && clause.before.is_some()
+            && let [.., subject, aside] = &mut found[..]
+            && marked(aside)
+        {
+            let lanes = aside.words.iter().all(|word| {
+                is_lane(word) || has(words::JOINTS, word.text) || has(words::ARTICLES, word.text)
+            });
+            let told = aside.words.first().is_some_and(|word| has(ASIDES, word.text));
+            let of = subject
+                .words
+                .last()
+                .is_some_and(|word| has(&["two", "both", "them", "either", "one", "lanes"], word.text));
+            if told && !aside.words.iter().any(is_lane) && subject.words.last().is_some_and(is_lane) {
+                subject.words.extend(clause.words);
+                subject.after = clause.after;
+                found.pop();
+                continue;
+            }
+            if lanes && of && !subject.words.iter().any(is_lane) {
+                aside.words.extend(clause.words);
+                (aside.before, aside.after) = (subject.before, clause.after);
+                let aside = std::mem::take(aside);
+                found.truncate(found.len() - 2);
+                found.push(aside);
+                continue;
+            }
+        }
+        found.push(clause);
+    }
     found
 }
 

@@ -113,11 +113,12 @@ fn looked_at(around: &Around<'_>, verb: &str, between: &[&str], direct: bool) ->
     let of = matches!(around.before(), "of" | "from" | "by" | "for") || strip_articles(between).0.is_empty();
     let commissioned = around.before() == "from"
         && between.windows(2).any(|pair| matches!(pair[0], "a" | "an") && has(words::RESULTS, pair[1]));
-    if has(words::OBTAIN, verb) && !commissioned {
+    if (has(words::OBTAIN, verb) || has(&["put", "lay", "compare"], verb)) && !commissioned {
         let made = what && near.iter().any(|word| has(words::MADE, word)) && !near.contains(&"doing");
         let named = result(between) && of && has(&["of", "from", "by"], around.before());
         let direct_result = direct && has(words::RESULTS, around.behind());
-        let shown = around.possessive && direct && is_shown(verb, around);
+        let listed = between.contains(&words::LANE) && around.before() == "and";
+        let shown = around.possessive && (direct || listed) && is_shown(verb, around);
         if made || named || attached || direct_result || shown || made_by_it(between, &around.post) {
             return Some(ControlAction::Read);
         }
@@ -167,7 +168,9 @@ fn is_shown(verb: &str, around: &Around<'_>) -> bool {
     ];
     let noun = around.behind();
     let other = [words::THINGS, words::STATUS, words::WORK, TRAITS].iter().any(|list| has(list, noun));
-    has(&["show", "see", "view", "open", "read", "display", "print", "paste"], verb) && !other
+    let beside = has(&["put", "lay", "set"], verb) && around.post.contains(&"side");
+    (beside || has(&["show", "see", "view", "open", "read", "display", "print", "paste", "compare"], verb))
+        && !other
 }
 
 /// "Status of CODIE", "any news from the General VP", "CODIE status".

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
+use super::anaphora::{asks_after_it, corrects, only_a_lane, passes, sets_it_to_work, takes_back};
 use super::clause::{Clause, strip_soft};
 use super::frame::{Act, Place, act};
 use super::missions::{about_missions, named_mission};
 use super::names::{Mention, Names, Whom};
-use super::opening::directive;
 use super::text::{Sentence, Token};
 use super::words::{self, has};
 use super::{Because, ControlAction, Intent, Route, RoutedMission, span};
@@ -16,6 +16,8 @@ use crate::ids::VpId;
 struct Finding {
     whom: Whom,
     act: Act,
+    /// It is said to be working.
+    at_work: bool,
     sentence: Range<usize>,
     words: Range<usize>,
 }
@@ -26,11 +28,13 @@ pub(super) struct Findings<'a> {
     names: &'a Names,
     found: Vec<Finding>,
     mission: Option<String>,
+    /// What was found before this is taken back by what follows.
+    mark: Option<usize>,
 }
 
 impl<'a> Findings<'a> {
     pub(super) fn new(text: &'a str, names: &'a Names) -> Self {
-        Self { text, names, found: Vec::new(), mission: None }
+        Self { text, names, found: Vec::new(), mission: None, mark: None }
     }
 
     pub(super) fn read(
@@ -52,7 +56,16 @@ impl<'a> Findings<'a> {
         let before = self.found.len();
         for (index, clause) in clauses.iter().enumerate() {
             let Some(range) = clause_span(tokens, clause, mentions) else { continue };
-            self.pronoun(clause, &whole, &range);
+            self.pronoun(clause, sentence.asks, &whole, &range);
+            let texts = clause.texts();
+            if takes_back(&texts) {
+                self.take_back(self.found.len());
+            } else if corrects(&texts) {
+                self.mark = Some(self.found.len());
+            }
+            let at_work = texts
+                .iter()
+                .any(|word| has(words::WORK, word) || has(&["working", "doing", "running", "on"], word));
             for (word, mentioned) in clause.words.iter().enumerate() {
                 let Some(mention) = mentioned.mention.map(|at| &mentions[at]) else { continue };
                 let place = Place { clauses, clause: index, word, mention, asks: sentence.asks, then };
@@ -65,9 +78,14 @@ impl<'a> Findings<'a> {
                 } else {
                     act
                 };
+                let act = self.mark.map_or(act, |mark| self.corrected(mark, clause, mention, act));
                 let (whom, sentence, words) = (mention.whom.clone(), whole.clone(), range.clone());
-                self.found.push(Finding { whom, act, sentence, words });
+                self.found.push(Finding { whom, act, at_work, sentence, words });
             }
+        }
+        // "Scratch that." is of the next sentence, "oops, a typo in the name" is not.
+        if self.found.len() > before || sentence.tokens.len() > 5 {
+            self.mark = None;
         }
         let spoken_of =
             self.found.last().is_some_and(|last| matches!(last.act, Act::Named(_) | Act::Control(_)));
@@ -75,7 +93,8 @@ impl<'a> Findings<'a> {
             && let Some(action) = about_missions(tokens, sentence, mission.is_some(), spoken_of)
         {
             let act = Act::Control(action);
-            self.found.push(Finding { whom: Whom::All, act, sentence: whole.clone(), words: whole });
+            let (whom, at_work) = (Whom::All, false);
+            self.found.push(Finding { whom, act, at_work, sentence: whole.clone(), words: whole });
         }
         if self.found[before..].iter().any(|finding| matches!(finding.act, Act::Control(_))) {
             self.mission = self.mission.take().or(mission);
@@ -83,33 +102,49 @@ impl<'a> Findings<'a> {
     }
 
     /// "If the General VP is free, have it write a poem": the lane named before.
-    fn pronoun(&mut self, clause: &Clause<'_>, sentence: &Range<usize>, words: &Range<usize>) {
+    fn pronoun(&mut self, clause: &Clause<'_>, asks: bool, sentence: &Range<usize>, words: &Range<usize>) {
         let texts = clause.texts();
-        let asked = texts.windows(3).enumerate().any(|(at, three)| {
-            let verb = has(words::TO_IT, three[0]);
-            let pronoun = has(&["it", "him", "her", "them"], three[1]);
-            let work = match three[0] {
-                "have" | "let" | "make" => has(words::VERBS, three[2]),
-                "give" | "pass" | "send" | "hand" | "assign" => !has(words::NO_WORK, three[2]),
-                _ => three[2] == "to" || three[2] == "for",
-            };
-            verb && pronoun && work && directive(&texts[..at])
-        });
         let Some(last) = self.found.last() else { return };
-        let asked = asked && clause.words.iter().all(|word| word.mention.is_none());
-        let passes = texts.iter().any(|word| has(&["give", "pass", "send", "hand", "assign"], word));
-        if passes && last.sentence != *sentence {
+        if clause.words.iter().any(|word| word.mention.is_some()) || !matches!(last.whom, Whom::Lane(_)) {
             return;
         }
-        let open = matches!(last.act, Act::Named(_) | Act::Control(ControlAction::Status));
-        if asked && open && matches!(last.whom, Whom::Lane(_)) {
-            let whom = last.whom.clone();
-            self.found.push(Finding {
-                whom,
-                act: Act::Delegate,
-                sentence: sentence.clone(),
-                words: words.clone(),
-            });
+        let same = last.sentence == *sentence;
+        let act = if sets_it_to_work(&texts) {
+            let open = matches!(last.act, Act::Named(_) | Act::Control(ControlAction::Status));
+            (open && (same || !passes(&texts))).then_some(Act::Delegate)
+        } else {
+            asks_after_it(&texts, asks).map(Act::Control).filter(|act| match act {
+                Act::Control(ControlAction::Cancel) => same && last.at_work,
+                _ => matches!(last.act, Act::Named(_) | Act::Refused),
+            })
+        };
+        if let Some(act) = act {
+            let (whom, at_work) = (last.whom.clone(), last.at_work);
+            let (sentence, words) = (sentence.clone(), words.clone());
+            self.found.push(Finding { whom, act, at_work, sentence, words });
+        }
+    }
+
+    /// "Ask CODIE to ... no wait, the generalist": what was asked before is taken back, and may be asked of this one.
+    fn corrected(&mut self, mark: usize, clause: &Clause<'_>, mention: &Mention, act: Act) -> Act {
+        let asked = |finding: &Finding| matches!(finding.act, Act::Delegate | Act::Control(_));
+        let Some(last) = self.found[..mark].iter().rev().find(|finding| asked(finding)) else { return act };
+        let act = match act {
+            Act::Named(_) if only_a_lane(&clause.texts()) => last.act,
+            act => act,
+        };
+        let another = self.found[..mark].iter().any(|finding| finding.whom != mention.whom);
+        if matches!(act, Act::Delegate | Act::Control(_)) && another {
+            self.take_back(mark);
+        }
+        act
+    }
+
+    fn take_back(&mut self, mark: usize) {
+        for finding in &mut self.found[..mark] {
+            if finding.act == Act::Delegate || matches!(finding.act, Act::Control(_)) {
+                finding.act = Act::Named("is taken back");
+            }
         }
     }
 

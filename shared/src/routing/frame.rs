@@ -5,7 +5,7 @@ use super::names::{Mention, Whom};
 use super::opening::{negated, past_leisure};
 use super::text::Kind;
 use super::words::{self, LANE, QUOTE, has};
-use super::{ControlAction, address, cancel, control, delegate, give, question};
+use super::{ControlAction, address, cancel, control, delegate, give, plan, question};
 
 /// How many words around a lane are looked at.
 pub(super) const REACH: usize = 60;
@@ -120,7 +120,10 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     if around.possessive && around.behind() != "to" && !around.post.is_empty() {
         return Act::Named("names something that is the lane's");
     }
-    delegate::asked(&around).or_else(|| address::asked(place, &around)).unwrap_or(Act::Named("names it only"))
+    delegate::asked(&around)
+        .or_else(|| address::asked(place, &around))
+        .or_else(|| plan::asked(place, &around))
+        .unwrap_or(Act::Named("names it only"))
 }
 
 /// "CODIE's next task: ...".
@@ -152,6 +155,15 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
             texts[..place.word].to_vec()
         }
     };
+    // "Not CODIE, the generalist": the one instead of the other.
+    let before = &place.clauses[place.clause.saturating_sub(1)].texts();
+    if earlier == Act::Refused
+        && place.word < 2
+        && strip_soft(before) == ["not", LANE]
+        && !has(words::JOINTS, texts[0])
+    {
+        return Some(Act::Named("is meant instead"));
+    }
     let only_joints = between.iter().all(|word| has(words::JOINTS, word) || has(words::ARTICLES, word));
     if !only_joints {
         return None;

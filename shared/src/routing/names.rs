@@ -41,6 +41,8 @@ pub(super) struct Mention {
     pub possessive: bool,
     /// Its last word is a title that people have, too.
     pub titled: bool,
+    /// Called with an "@".
+    pub called: bool,
 }
 
 impl Names {
@@ -139,7 +141,7 @@ impl Names {
         let mut found = Vec::new();
         let mut at = 0;
         while at < tokens.len() {
-            match self.known(tokens, at).or_else(|| unknown(tokens, at)) {
+            match self.known(tokens, at).or_else(|| self.short(tokens, at)).or_else(|| unknown(tokens, at)) {
                 Some(mention) => {
                     at = mention.at.end;
                     if !is_persons_title(tokens, &mention) {
@@ -150,6 +152,28 @@ impl Names {
             }
         }
         found
+    }
+
+    /// "Route this to coder": the role alone, where nothing but the one who is given something can stand.
+    fn short(&self, tokens: &[Token], at: usize) -> Option<Mention> {
+        let token = &tokens[at];
+        let to = tokens[..at].last().is_some_and(|before| before.kind == Kind::Word && before.text == "to");
+        let ends = tokens.get(at + 1).is_none_or(|next| {
+            next.kind != Kind::Hyphen
+                && (next.kind != Kind::Word || has(&["please", "pls", "now"], &next.text))
+        });
+        if token.kind != Kind::Word || token.possessive || !to || !ends {
+            return None;
+        }
+        let lane =
+            self.lanes.iter().find(|lane| lane.as_str().split('.').nth(1) == Some(token.text.as_str()))?;
+        Some(Mention {
+            whom: Whom::Lane(lane.clone()),
+            at: at..at + 1,
+            possessive: false,
+            titled: false,
+            called: false,
+        })
     }
 
     /// The longest name that begins here.
@@ -197,6 +221,7 @@ impl Names {
                 whom,
                 at: start..at + 1,
                 possessive: token.possessive,
+                called: tokens[start].called,
                 titled: has(words::DESIGNATORS, token.text.trim_end_matches('s')),
             });
             if token.possessive {
@@ -213,8 +238,15 @@ fn unknown(tokens: &[Token], at: usize) -> Option<Mention> {
     if token.kind != Kind::Word {
         return None;
     }
-    let mention =
-        |whom, end| Some(Mention { whom, at: at..end, possessive: tokens[end - 1].possessive, titled: true });
+    let mention = |whom, end| {
+        Some(Mention {
+            whom,
+            at: at..end,
+            possessive: tokens[end - 1].possessive,
+            titled: true,
+            called: token.called,
+        })
+    };
     if token.text.starts_with("vp.") && token.text.matches('.').count() == 2 {
         return mention(Whom::Someone, at + 1);
     }
@@ -222,6 +254,11 @@ fn unknown(tokens: &[Token], at: usize) -> Option<Mention> {
         return None;
     }
     let mention_lanes = token.text == "lanes";
+    let led = tokens[..at].last().is_some_and(|before| before.kind == Kind::Word);
+    // "In general, VPs get a bonus": of VPs at large.
+    if token.text == "vps" && !led {
+        return None;
+    }
     let before = |back: usize| at.checked_sub(back).map(|index| tokens[index].text.as_str());
     let many = |back| before(back).is_some_and(|word| has(&["both", "all", "each", "every"], word));
     let all = many(1) || many(2) && before(1).is_some_and(|word| has(&["the", "my", "our", "of"], word));

@@ -35,6 +35,8 @@ pub(super) struct Token {
     pub at: Range<usize>,
     pub possessive: bool,
     pub capital: bool,
+    /// An "@" stands before it.
+    pub called: bool,
 }
 
 /// A sentence: its tokens without the mark at its end.
@@ -110,7 +112,14 @@ struct Scan<'a> {
 impl Scan<'_> {
     fn push(&mut self, kind: Kind, at: Range<usize>) {
         self.at = at.end;
-        self.tokens.push(Token { kind, text: String::new(), at, possessive: false, capital: false });
+        self.tokens.push(Token {
+            kind,
+            text: String::new(),
+            at,
+            possessive: false,
+            capital: false,
+            called: false,
+        });
     }
 
     /// Takes one token, or what is no token; nothing behind `end`.
@@ -211,8 +220,9 @@ impl Scan<'_> {
             || matches!(text.as_str(), "etc" | "vs" | "approx");
         let capital = raw.chars().next().is_some_and(char::is_uppercase);
         let start = self.at;
+        let called = self.text[..start].ends_with('@');
         self.at += end;
-        self.tokens.push(Token { kind: Kind::Word, text, at: start..self.at, possessive, capital });
+        self.tokens.push(Token { kind: Kind::Word, text, at: start..self.at, possessive, capital, called });
         if abbreviation && self.text[self.at..].starts_with('.') {
             self.at += 1;
         }

@@ -1,0 +1,132 @@
+//! Clauses that speak of what was said before: "have it write a poem", "is it done?", "no wait, the other one".
+
+use super::ControlAction;
+use super::clause::strip_soft;
+use super::opening::directive;
+use super::words::{self, LANE, has};
+
+/// "Have it write a poem": the lane named before is to work; and whether something is passed to it.
+pub(super) fn sets_it_to_work(texts: &[&str]) -> bool {
+    texts.windows(3).enumerate().any(|(at, three)| {
+        let pronoun = has(&["it", "him", "her", "them"], three[1]);
+        let work = match three[0] {
+            "have" | "let" | "make" => has(words::VERBS, three[2]),
+            "give" | "pass" | "send" | "hand" | "assign" => !has(words::NO_WORK, three[2]),
+            _ => three[2] == "to" || three[2] == "for",
+        };
+        has(words::TO_IT, three[0]) && pronoun && work && directive(&texts[..at])
+    })
+}
+
+/// Something may be passed to "it" that is no lane.
+pub(super) fn passes(texts: &[&str]) -> bool {
+    texts.iter().any(|word| has(&["give", "pass", "send", "hand", "assign"], word))
+}
+
+/// "Kill it", "please shut it down", "is it alive?", "what's happening there?": of the lane named before.
+pub(super) fn asks_after_it(texts: &[&str], asks: bool) -> Option<ControlAction> {
+    let it = |word: &str| matches!(word, "it" | "that" | "this" | "them");
+    let ends = texts.windows(2).enumerate().any(|(at, pair)| {
+        let verb = has(words::CANCEL, pair[0])
+            || has(&["shut", "call"], pair[0]) && matches!(texts.get(at + 2), Some(&"down" | &"off"));
+        verb && it(pair[1]) && directive(&texts[..at])
+    });
+    if ends {
+        return Some(ControlAction::Cancel);
+    }
+    let texts = strip_soft(texts);
+    let question = texts.first().is_some_and(|first| has(words::AUX, first) || has(words::WH, first));
+    let subject = |word: &&str| matches!(*word, "it" | "he" | "she" | "they" | "there" | "things");
+    let stands = texts
+        .iter()
+        .skip(1)
+        .any(|word| !subject(word) && has(words::STATUS, word) || matches!(*word, "still" | "yet"));
+    let short = texts.len() <= 8 && texts.iter().skip(1).take(4).any(|word| subject(word));
+    (asks && question && short && stands).then_some(ControlAction::Status)
+}
+
+/// Takes back what was asked before, for what follows: "no wait", "scratch that", "I meant".
+pub(super) fn corrects(texts: &[&str]) -> bool {
+    const MARKS: &[&[&str]] = &[
+        &["scratch", "that"],
+        &["strike", "that"],
+        &["correction"],
+        &["my", "mistake"],
+        &["my", "bad"],
+        &["i", "meant"],
+        &["i", "mean"],
+        &["make", "that", LANE],
+        &["make", "it", LANE],
+        &["make", "that", "the", LANE],
+        &["make", "it", "the", LANE],
+        &["on", "second", "thought"],
+        &["on", "second", "thoughts"],
+        &["change", "of", "plan"],
+        &["change", "of", "plans"],
+        &["forget", "that"],
+        &["oops"],
+        &["whoops"],
+        &["wait", "no"],
+        &["wait", "not"],
+        &["wait", "actually"],
+        &["no", "not"],
+        &["or", "rather"],
+    ];
+    const ALONE: &[&[&str]] = &[&["no"], &["nope"], &["wait"], &["hang", "on"], &["hold", "on"], &["sorry"]];
+    let (all, rest) = (texts, strip_soft(texts));
+    let says = |texts: &[&str], marks: &[&[&str]]| marks.iter().any(|mark| texts.starts_with(mark));
+    let alone = |texts: &[&str]| ALONE.contains(&texts);
+    let wrong = matches!(rest, ["wrong", ..]) || rest.ends_with(&["wrong", "one"]);
+    let replaced = matches!(all.first(), Some(&"actually" | &"no")) && all.contains(&"instead");
+    says(all, MARKS) || says(rest, MARKS) || alone(all) || alone(rest) || wrong || replaced
+}
+
+/// Takes back what was asked before, and that is all.
+pub(super) fn takes_back(texts: &[&str]) -> bool {
+    const WORDS: &[&[&str]] = &[
+        &["never", "mind"],
+        &["nevermind"],
+        &["nvm"],
+        &["scratch", "that"],
+        &["strike", "that"],
+        &["forget", "it"],
+        &["forget", "that"],
+        &["disregard"],
+        &["disregard", "that"],
+        &["ignore", "that"],
+        &["cancel", "that"],
+        &["forget", "i", "asked"],
+        &["forget", "i", "said", "anything"],
+    ];
+    WORDS.contains(&strip_soft(texts))
+}
+
+/// Nothing but a lane, behind what takes back the one before: "no wait, the generalist".
+pub(super) fn only_a_lane(texts: &[&str]) -> bool {
+    const AROUND: &[&str] = &[
+        "i",
+        "mean",
+        "meant",
+        "make",
+        "that",
+        "it",
+        "wait",
+        "no",
+        "correction",
+        "oops",
+        "sorry",
+        "for",
+        "this",
+        "one",
+        "to",
+        "with",
+        "use",
+        "is",
+        "said",
+    ];
+    let lanes = texts.iter().filter(|word| **word == LANE).count();
+    lanes == 1
+        && texts.iter().all(|word| {
+            *word == LANE || has(AROUND, word) || has(words::SOFT, word) || has(words::ARTICLES, word)
+        })
+}
