@@ -13,6 +13,7 @@ mod delegate;
 mod findings;
 mod frame;
 mod give;
+mod hedge;
 mod masks;
 mod missions;
 mod names;

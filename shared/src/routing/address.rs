@@ -130,7 +130,9 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
         let given =
             rest.iter().any(|word| has(&["this", "it", "that", "these", "them", "one", "rest", QUOTE], word));
         // "CODIE can stop now."
-        if (!needs_to || to) && ceases(&rest) {
+        let may_drop = matches!(verb, "can" | "may")
+            && rest.first().is_some_and(|word| matches!(*word, "drop" | "skip" | "stop"));
+        if (!needs_to || to) && ceases(&rest) || may_drop {
             return Some(Act::Control(ControlAction::Cancel));
         }
         let asked = (!needs_to || to) && does && (!weak || known && given) || charged && !weak;

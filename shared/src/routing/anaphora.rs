@@ -1,6 +1,7 @@
 //! Clauses that speak of what was said before: "have it write a poem", "is it done?", "no wait, the other one".
 
 use super::ControlAction;
+use super::cancel::ceases;
 use super::clause::strip_soft;
 use super::opening::directive;
 use super::words::{self, LANE, has};
@@ -14,8 +15,31 @@ pub(super) fn sets_it_to_work(texts: &[&str]) -> bool {
             "give" | "pass" | "send" | "hand" | "assign" => !has(words::NO_WORK, three[2]),
             _ => three[2] == "to" || three[2] == "for",
         };
-        has(words::TO_IT, three[0]) && pronoun && work && directive(&texts[..at])
+        !ceases(&texts[at + 2..]) && has(words::TO_IT, three[0]) && pronoun && work && directive(&texts[..at])
     })
+}
+
+/// "CODIE is going in circles", "what the generalist is working on".
+pub(super) fn says_it_works(texts: &[&str]) -> bool {
+    let words = strip_soft(texts);
+    let articles = words.iter().take_while(|word| has(words::ARTICLES, word)).count();
+    let busy = match words[articles..] {
+        [LANE, verb, ..] => {
+            matches!(verb, "is" | "isn't" | "keeps" | "has" | "just") || verb.ends_with("ing")
+        }
+        _ => false,
+    };
+    busy || texts
+        .iter()
+        .any(|word| has(words::WORK, word) || has(&["working", "doing", "running", "on"], word))
+}
+
+/// "Stop!", and nothing else.
+pub(super) fn is_a_shout(texts: &[&str]) -> bool {
+    texts.iter().any(|word| has(words::CANCEL, word))
+        && texts
+            .iter()
+            .all(|word| has(words::CANCEL, word) || has(words::SOFT, word) || matches!(*word, "it" | "that"))
 }
 
 /// Something may be passed to "it" that is no lane.
@@ -31,7 +55,14 @@ pub(super) fn asks_after_it(texts: &[&str], asks: bool) -> Option<ControlAction>
             || has(&["shut", "call"], pair[0]) && matches!(texts.get(at + 2), Some(&"down" | &"off"));
         verb && it(pair[1]) && directive(&texts[..at])
     });
-    if ends {
+    let made_to = texts.windows(2).enumerate().any(|(at, pair)| {
+        let rest = &texts[at + 2..];
+        has(&["make", "have", "get", "tell", "ask"], pair[0])
+            && matches!(pair[1], "it" | "him" | "her" | "them")
+            && ceases(rest.strip_prefix(&["to"]).unwrap_or(rest))
+            && directive(&texts[..at])
+    });
+    if ends || made_to {
         return Some(ControlAction::Cancel);
     }
     let texts = strip_soft(texts);

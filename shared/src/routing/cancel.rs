@@ -2,7 +2,7 @@
 
 use super::ControlAction;
 use super::clause::{strip_articles, strip_soft};
-use super::frame::{Act, Around};
+use super::frame::{Act, Around, Place};
 use super::opening::{directive, negated};
 use super::words::{self, has};
 
@@ -47,6 +47,9 @@ const DISCARD: &[&str] = &[
     "call",
     "wind",
     "shut",
+    "nvm",
+    "rid",
+    "unassign",
 ];
 /// With "off" or "down", around the lane or before it.
 const PARTICLE: &[&str] =
@@ -90,6 +93,7 @@ const MOOT: &[&str] = &["needed", "required", "wanted", "necessary"];
 fn continues(words: &[&str]) -> bool {
     let words = strip_soft(words);
     match words {
+        ["bother" | "bothering", rest @ ..] => continues(rest),
         ["continue" | "proceed" | "finish" | "persist" | "complete" | "continuing" | "finishing", ..] => true,
         ["carry" | "go" | "press" | "carrying" | "going", "on" | "any" | "further", ..] => true,
         ["keep", next, ..] => *next == "at" || *next == "on" || next.ends_with("ing"),
@@ -117,7 +121,11 @@ pub(super) fn unwanted(around: &Around<'_>) -> Option<Act> {
     let (denied, rest) = post.split_at(told);
     let not = denied.iter().any(|word| has(words::NOT, word));
     let plain = strip_soft(&around.pre).is_empty();
-    if not && plain && !around.asks {
+    let told = around
+        .pre
+        .split_last()
+        .is_some_and(|(verb, before)| has(&["tell", "ask", "have", "get"], verb) && directive(before));
+    if not && (plain || told) && !around.asks {
         let moot = rest.first().is_some_and(|word| has(MOOT, word));
         if continues(rest) || moot && (no_more(post) || denied.iter().any(|word| has(words::WORK, word))) {
             return Some(STOP);
@@ -126,7 +134,16 @@ pub(super) fn unwanted(around: &Around<'_>) -> Option<Act> {
     let refused = negated(&around.pre);
     let need = around.pre.iter().any(|word| matches!(*word, "need" | "want"));
     let to_go_on = continues(post.strip_prefix(&["to"]).unwrap_or(post));
-    let asks = need || around.pre.iter().any(|word| matches!(*word, "let" | "have" | "make"));
+    const FOR_IT: &[&str] = &["let", "have", "make", "point", "necessary", "use", "reason", "sense", "like"];
+    let asks = need || around.pre.iter().any(|word| has(FOR_IT, word));
+    // "Don't continue with the CODIE mission."
+    let own = around.possessive
+        || post.iter().take(2).any(|word| has(words::WORK, word))
+        || around.before() == "with";
+    let not = around.pre.iter().rposition(|word| has(words::NOT, word));
+    if refused && own && !around.asks && not.is_some_and(|at| continues(&around.pre[at + 1..])) {
+        return Some(STOP);
+    }
     let over = need && (no_more(post) || no_more(&around.pre));
     (refused && (to_go_on && asks || over && !around.asks)).then_some(STOP)
 }
@@ -164,7 +181,8 @@ fn wished(around: &Around<'_>) -> bool {
     let wish = |word: &&str| has(words::WISHED, word);
     let work = around.post.iter().take(3).any(|word| has(words::WORK, word));
     let stopped = around.post.iter().any(|word| {
-        has(words::CANCELLED, word) || work && has(&["dropped", "binned", "axed", "withdrawn"], word)
+        has(words::CANCELLED, word)
+            || work && has(&["dropped", "binned", "axed", "withdrawn", "gone", "over"], word)
     });
     stopped && (around.post.iter().take(3).any(wish) || around.pre.iter().any(wish) && !around.asks)
 }
@@ -178,9 +196,23 @@ fn around_lane(around: &Around<'_>) -> bool {
     {
         return directive(before);
     }
+    // "Call it off with CODIE."
+    let called_off = around.pre.windows(3).enumerate().any(|(at, three)| {
+        matches!(three, ["call" | "calling", "it" | "that" | "this" | "everything", "off"])
+            && directive(&around.pre[..at])
+    });
+    if called_off {
+        return true;
+    }
     let Some((verb, before)) = around.pre.split_last() else { return false };
     if !directive(before) {
         return false;
+    }
+    if has(&["prevent", "keep", "stop"], verb) && around.behind() == "from" {
+        return continues(&around.post[1..]);
+    }
+    if has(&["clear", "empty", "flush", "purge"], verb) && around.possessive {
+        return matches!(around.behind(), "queue" | "backlog");
     }
     let work = around.post.iter().take(4).position(|word| has(words::WORK, word));
     let ended = match (work, around.possessive) {
@@ -197,14 +229,14 @@ fn around_lane(around: &Around<'_>) -> bool {
 /// "Bin the job CODIE is on", "forget what I asked CODIE to do", "take it off CODIE's plate".
 fn discarded(around: &Around<'_>) -> bool {
     let verb = around.pre.iter().enumerate().find(|(at, word)| {
-        // The "mind" of "never mind".
-        has(DISCARD, word)
-            && (directive(&around.pre[..*at]) || **word == "mind" && around.pre[..*at].ends_with(&["never"]))
+        let before = &around.pre[..*at];
+        match **word {
+            "mind" => before.ends_with(&["never"]),
+            "rid" => before.ends_with(&["get"]) && directive(&before[..before.len() - 1]),
+            word => has(DISCARD, word) && directive(before),
+        }
     });
     let Some((at, verb)) = verb else { return false };
-    if *verb == "mind" && !around.pre[..at].ends_with(&["never"]) {
-        return false;
-    }
     let between = &around.pre[at + 1..];
     let work = |words: &[&str]| words.iter().any(|word| has(words::WORK, word));
     let it_works = matches!(around.behind(), "is" | "was" | "has")
@@ -219,15 +251,34 @@ fn discarded(around: &Around<'_>) -> bool {
                 "asked" | "gave" | "told" | "sent" | "assigned" | "handed" | "had" | "given" | "set"
             )
     });
-    let weak = matches!(*verb, "take" | "call" | "wind" | "shut");
+    // What is only ignored goes on.
+    let weak = matches!(*verb, "take" | "call" | "wind" | "shut" | "ignore" | "skip");
+    let thing = |word: &&str| has(words::WORK, word) || has(&["request", "delegation", "order", "one"], word);
     let own_work = work(&around.post[..around.post.len().min(3)])
-        && strip_articles(between).0.is_empty()
-        && !matches!(*verb, "ignore" | "skip" | "mind" | "forget");
-    let of_it = work(between) && matches!(around.before(), "for" | "from" | "of" | "on" | "with" | "by");
+        && strip_articles(between).0.iter().all(|word| matches!(*word, "about" | "of"));
+    let of_it = between.iter().any(thing)
+        && matches!(around.before(), "for" | "from" | "of" | "on" | "with" | "by" | "to");
     match *verb {
         "take" => matches!(between, [_, .., "off"] | [_, .., "away", "from"]),
         _ => it_works && !between.is_empty() || given || !weak && (own_work || of_it),
     }
+}
+
+/// "Cancel both, CODIE's and the generalist's", "cancel: coder VP".
+pub(super) fn listed(place: &Place<'_>) -> bool {
+    let Some(before) = place.clause.checked_sub(1).map(|at| place.clauses[at].texts()) else { return false };
+    let all = |word: &&str| matches!(*word, "both" | "all" | "them" | "everything" | "two" | "of" | "the");
+    let ends = match strip_soft(&before) {
+        [verb, rest @ ..] => has(words::CANCEL, verb) && rest.iter().all(all),
+        [] => false,
+    };
+    let clause = &place.clauses[place.clause];
+    ends && clause.words.iter().all(|word| {
+        word.mention.is_some()
+            || [words::JOINTS, words::ARTICLES, words::WORK, words::SOFT]
+                .iter()
+                .any(|list| has(list, word.text))
+    })
 }
 
 /// Whether what a lane is told to do is to end its work: "stop", "stand down", "drop it", "quit looking".

@@ -20,10 +20,17 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
         }
         let between = &around.pre[at + 1..];
         if has(words::CANCEL, verb) {
-            if between.first().is_some_and(|next| next.ends_with("ing") || has(words::CAUSE, next)) {
+            if between.first().is_some_and(|next| {
+                next.ends_with("ing") && !next.ends_with("thing") || has(words::CAUSE, next)
+            }) {
                 return Some(Act::Refused);
             }
-            if !matches!(around.before(), "with" | "using" | "via" | "through" | "by") {
+            let thing = between.len() > 1
+                && matches!(
+                    between[between.len() - 2],
+                    "one" | "it" | "that" | "thing" | "job" | "mission" | "task"
+                );
+            if thing || !matches!(around.before(), "with" | "using" | "via" | "through" | "by") {
                 return Some(Act::Control(ControlAction::Cancel));
             }
         }

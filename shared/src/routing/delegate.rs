@@ -48,6 +48,14 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
         "to" | "too" | "towards" => given(before),
         "for" => (piece(before) || for_it_to(before, around)).then_some(Act::Delegate),
         "by" => (passive(before) || requests_work(before)).then_some(Act::Delegate),
+        "using"
+            if matches!(
+                before.last(),
+                Some(&"before" | &"after" | &"when" | &"while" | &"without" | &"of")
+            ) =>
+        {
+            None
+        }
         "using" | "via" | "through" | "with" | "on" => by_means(verb, before).then_some(Act::Delegate),
         "from" => commissioned(before).then_some(Act::Delegate),
         _ => None,
@@ -108,7 +116,10 @@ pub(super) fn progressive(before: &[&str]) -> bool {
     let question = before
         .first()
         .is_some_and(|first| has(&["would", "do", "how", "what", "i", "try", "consider", "i'd"], first));
-    ours && before.len() <= 3 || mind && question
+    let weighs = before
+        .iter()
+        .any(|word| has(&["thinking", "considering", "debating", "wondering", "planning"], word));
+    (ours && before.len() <= 3 || mind && question) && !weighs
 }
 
 /// What is said behind the lane, when it is asked to do something.
@@ -117,6 +128,17 @@ fn followed(verb: &str, around: &Around<'_>) -> Act {
     let deed = if matches!(post.first(), Some(&"to" | &"too")) { strip_soft(&post[1..]) } else { post };
     let first = deed.first().copied().unwrap_or_default();
     if ceases(deed) && verb != "use" {
+        return Act::Control(ControlAction::Cancel);
+    }
+    let told_so = matches!(verb, "tell" | "let") && post.iter().any(|word| has(words::CANCELLING, word));
+    let may_stop = matches!(verb, "tell" | "let")
+        && post.windows(2).enumerate().any(|(at, pair)| {
+            let rest = &post[at + 2..];
+            matches!(pair[0], "it" | "he" | "she" | "they")
+                && has(words::MUST, pair[1])
+                && ceases(rest.strip_prefix(&["to"]).unwrap_or(rest))
+        });
+    if told_so || may_stop {
         return Act::Control(ControlAction::Cancel);
     }
     if post.first() == Some(&"off") && matches!(verb, "call" | "pull" | "take" | "kick") {
@@ -188,6 +210,9 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
                 )
         }
         "like" | "love" | "wish" | "rather" => to || first == "on",
+        "prefer" if matches!(first, "over" | "to" | "than") => {
+            post.get(1).is_some_and(|next| has(words::VERBS, next))
+        }
         "want" | "need" | "prefer" => !matches!(first, "back" | "gone" | "out" | "off" | "dead" | "because"),
         // "Make that the generalist."
         "make" => has(words::VERBS, first) || post.is_empty(),

@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
-use super::anaphora::{asks_after_it, corrects, only_a_lane, passes, sets_it_to_work, takes_back};
-use super::clause::{Clause, strip_soft};
+use super::anaphora::{
+    asks_after_it, corrects, is_a_shout, only_a_lane, passes, says_it_works, sets_it_to_work, takes_back,
+};
+use super::clause::Clause;
 use super::frame::{Act, Place, act};
+use super::hedge::{hedged, text_from};
 use super::missions::{about_missions, named_mission};
 use super::names::{Mention, Names, Whom};
 use super::text::{Sentence, Token};
@@ -30,11 +33,15 @@ pub(super) struct Findings<'a> {
     mission: Option<String>,
     /// What was found before this is taken back by what follows.
     mark: Option<usize>,
+    /// The end of a text that is spoken of.
+    text_until: usize,
+    /// "Stop!" was the sentence before.
+    shouted: bool,
 }
 
 impl<'a> Findings<'a> {
     pub(super) fn new(text: &'a str, names: &'a Names) -> Self {
-        Self { text, names, found: Vec::new(), mission: None, mark: None }
+        Self { text, names, found: Vec::new(), mission: None, mark: None, text_until: 0, shouted: false }
     }
 
     pub(super) fn read(
@@ -46,11 +53,12 @@ impl<'a> Findings<'a> {
         mentions: &[Mention],
     ) {
         let whole = span(tokens, sentence.tokens.clone());
-        let conditional = is_conditional(clauses);
-        let head: Vec<&str> = clauses.first().map(Clause::texts).unwrap_or_default();
-        let head = strip_soft(&head);
-        let instructs = sentence.asks
-            && matches!(head, ["how", "do" | "to" | "should" | "can" | "does" | "would" | "could", next, ..] if *next != "you");
+        let hedge = hedged(clauses, sentence.asks, then);
+        let text_from = if whole.start < self.text_until { Some(0) } else { text_from(clauses) };
+        if text_from.is_some() {
+            self.text_until =
+                self.text[whole.start..].find('\n').map_or(self.text.len(), |at| whole.start + at);
+        }
         let mission = named_mission(tokens, sentence);
         let mut earlier = None;
         let before = self.found.len();
@@ -63,20 +71,19 @@ impl<'a> Findings<'a> {
             } else if corrects(&texts) {
                 self.mark = Some(self.found.len());
             }
-            let at_work = texts
-                .iter()
-                .any(|word| has(words::WORK, word) || has(&["working", "doing", "running", "on"], word));
+            let at_work = says_it_works(&texts);
             for (word, mentioned) in clause.words.iter().enumerate() {
                 let Some(mention) = mentioned.mention.map(|at| &mentions[at]) else { continue };
                 let place = Place { clauses, clause: index, word, mention, asks: sentence.asks, then };
                 let act = act(&place, earlier);
                 earlier = Some(act);
-                let act = if instructs && act == Act::Delegate {
-                    Act::Named("asks how to")
-                } else if conditional && act == Act::Delegate {
-                    Act::Named("only under a condition")
-                } else {
-                    act
+                let act = match (act, hedge) {
+                    _ if text_from.is_some_and(|from| index >= from) => {
+                        Act::Named("in a text that is spoken of")
+                    }
+                    (Act::Delegate, Some(why)) => Act::Named(why),
+                    (Act::Named(_), _) if self.shouted && at_work => Act::Control(ControlAction::Cancel),
+                    _ => act,
                 };
                 let act = self.mark.map_or(act, |mark| self.corrected(mark, clause, mention, act));
                 let (whom, sentence, words) = (mention.whom.clone(), whole.clone(), range.clone());
@@ -96,6 +103,7 @@ impl<'a> Findings<'a> {
             let (whom, at_work) = (Whom::All, false);
             self.found.push(Finding { whom, act, at_work, sentence: whole.clone(), words: whole });
         }
+        self.shouted = clauses.iter().all(|clause| is_a_shout(&clause.texts()));
         if self.found[before..].iter().any(|finding| matches!(finding.act, Act::Control(_))) {
             self.mission = self.mission.take().or(mission);
         }
@@ -259,15 +267,4 @@ fn clause_span(tokens: &[Token], clause: &Clause<'_>, mentions: &[Mention]) -> O
     let (first, last) = (clause.words.first()?, clause.words.last()?);
     let end = last.mention.map_or(last.token + 1, |at| mentions[at].at.end);
     Some(span(tokens, first.token..end))
-}
-
-/// "If the tests fail, have CODIE mend them": what is to be found out first is not ours to know. A condition on a lane
-/// itself, or a polite one, is none.
-fn is_conditional(clauses: &[Clause<'_>]) -> bool {
-    let Some(first) = clauses.first() else { return false };
-    let texts = first.texts();
-    let head = strip_soft(&texts);
-    let begins = matches!(head.first().copied(), Some("if" | "unless")) || head.starts_with(&["in", "case"]);
-    let polite = head.get(1).is_some_and(|word| has(words::POLITE_IF, word)) && head.len() <= 6;
-    begins && !polite && clauses.len() > 1 && first.words.iter().all(|word| word.mention.is_none())
 }

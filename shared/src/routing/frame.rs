@@ -95,6 +95,9 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     if let Some(act) = question::asked(&around) {
         return act;
     }
+    if cancel::listed(place) {
+        return Act::Control(ControlAction::Cancel);
+    }
     if let Some(act) = cancel::unwanted(&around).or_else(|| control::inquired(&around)) {
         return act;
     }

@@ -281,9 +281,11 @@ fn is_persons_title(tokens: &[Token], mention: &Mention) -> bool {
     let after = word(Some(mention.at.end));
     let of = mention.titled && after.is_some_and(|word| has(&["of", "at"], word));
     let ranked = mention.titled && before.is_some_and(|word| has(words::RANKS, word));
+    let new = before == Some("new")
+        && word(mention.at.start.checked_sub(2)).is_some_and(|word| has(&["my", "our"], word));
     let owned = mention.whom == Whom::Someone
         && tokens[mention.at.start].text == "vp"
-        && before.is_some_and(|word| has(&["my", "our", "his", "her", "their", "whose"], word))
+        && before.is_some_and(|word| new || has(&["my", "our", "his", "her", "their", "whose"], word))
         && !after.is_some_and(|word| has(words::WORK, word));
     // "Cody Smith" is somebody else.
     let surname = !mention.titled

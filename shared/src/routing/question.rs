@@ -16,6 +16,9 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     let (Some(first), second) = (pre.first().copied(), pre.get(1).copied().unwrap_or_default()) else {
         return None;
     };
+    if first == "will" && second == "you" && around.asks && around.post.is_empty() {
+        return Some(Act::Named("asks about the lane"));
+    }
     if has(words::MODAL, first) {
         return (pre.len() == 1).then(|| able(first, around));
     }
@@ -65,7 +68,11 @@ fn able(modal: &str, around: &Around<'_>) -> Act {
     ) {
         return Act::Named("asks what the lane is able to do");
     }
-    if ceases(post) {
+    let cancelled = post.iter().any(|word| has(words::CANCELLED, word)) && says(post, &["be", "get"]);
+    if has(words::CANCEL, verb) && says(post, &["a", "an"]) {
+        return Act::Named("asks what the lane is able to do");
+    }
+    if cancelled || ceases(post) {
         return Act::Control(ControlAction::Cancel);
     }
     if modal.starts_with("wo") && modal != "would" && modal != "won't"

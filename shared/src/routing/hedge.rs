@@ -1,0 +1,146 @@
+//! Sentences that read like a request and ask for nothing now: a condition, a rule for later, an echo, a text to be
+//! worked on.
+
+use super::clause::{Clause, strip_soft};
+use super::opening::past_leisure;
+use super::text::Kind;
+use super::words::{self, QUOTE, has};
+
+/// Why a sentence asks for nothing, whatever it says of a lane.
+pub(super) fn hedged(clauses: &[Clause<'_>], asks: bool, then: &[Vec<&str>]) -> Option<&'static str> {
+    let head = clauses.first().map(Clause::texts).unwrap_or_default();
+    let head = strip_soft(&head);
+    let instructs = asks
+        && matches!(head, ["how", "do" | "to" | "should" | "can" | "does" | "would" | "could", next, ..] if *next != "you");
+    if instructs {
+        return Some("asks how to");
+    }
+    if is_conditional(clauses) {
+        return Some("only under a condition");
+    }
+    if is_standing(clauses) {
+        return Some("a rule for later");
+    }
+    (asks && is_denied(head, then)).then_some("asked, and answered with no")
+}
+
+/// "If the tests fail, have CODIE mend them": what is to be found out first is not ours to know. A condition on a lane
+/// itself, or a polite one, is none.
+fn is_conditional(clauses: &[Clause<'_>]) -> bool {
+    let Some(first) = clauses.first() else { return false };
+    let texts = first.texts();
+    let head = strip_soft(&texts);
+    let begins = matches!(head.first().copied(), Some("if" | "unless")) || head.starts_with(&["in", "case"]);
+    let polite = head.get(1).is_some_and(|word| has(words::POLITE_IF, word)) && head.len() <= 6;
+    begins && !polite && clauses.len() > 1 && first.words.iter().all(|word| word.mention.is_none())
+}
+
+/// "From now on, use CODIE for code", "always ask CODIE", "only use CODIE when I say so".
+fn is_standing(clauses: &[Clause<'_>]) -> bool {
+    const MARKS: &[&[&str]] = &[
+        &["from", "now", "on"],
+        &["from", "here", "on"],
+        &["in", "future"],
+        &["in", "the", "future"],
+        &["going", "forward"],
+        &["by", "default"],
+        &["as", "a", "rule"],
+        &["every", "time"],
+        &["each", "time"],
+        &["any", "time"],
+        &["in", "general"],
+    ];
+    let texts: Vec<&str> = clauses.iter().flat_map(Clause::texts).collect();
+    let lane = texts.iter().position(|word| *word == words::LANE).unwrap_or(texts.len());
+    let (before, behind) = texts.split_at(lane);
+    let marked =
+        |words: &[&str]| MARKS.iter().any(|mark| words.windows(mark.len()).any(|part| part == *mark));
+    let always = before.windows(2).any(|pair| {
+        matches!(pair[0], "always" | "generally" | "normally" | "whenever")
+            && (has(words::CAUSE, pair[1]) || pair[0] == "whenever")
+    });
+    let leisure = past_leisure(before).len() < before.len();
+    let mine_to_say = behind.windows(3).any(|three| {
+        matches!(three[0], "if" | "when" | "once" | "after" | "until" | "unless" | "whenever")
+            && matches!(three[1], "i" | "we" | "i've")
+            && has(
+                &[
+                    "say",
+                    "tell",
+                    "ask",
+                    "approve",
+                    "approved",
+                    "confirm",
+                    "agree",
+                    "sign",
+                    "explicitly",
+                    "give",
+                ],
+                three[2],
+            )
+    });
+    marked(before) || MARKS.iter().any(|mark| behind.ends_with(mark)) || always && !leisure || mine_to_say
+}
+
+/// "Use CODIE? No way."
+fn is_denied(head: &[&str], then: &[Vec<&str>]) -> bool {
+    const NO: &[&[&str]] = &[
+        &["no", "way"],
+        &["no", "thanks"],
+        &["no", "thank"],
+        &["i", "don't", "think"],
+        &["i", "doubt"],
+        &["bad", "idea"],
+        &["absolutely", "not"],
+        &["definitely", "not"],
+        &["certainly", "not"],
+        &["of", "course", "not"],
+        &["i'd", "rather", "not"],
+        &["not", "a", "chance"],
+        &["please", "don't"],
+        &["please", "no"],
+    ];
+    let echo = head.first().is_some_and(|first| has(words::CAUSE, first) || has(words::VERBS, first));
+    let answer = then.first().map(Vec::as_slice).unwrap_or_default();
+    let no = matches!(answer, ["no" | "nope" | "nah" | "never" | "don't" | "not"])
+        || NO.iter().any(|no| answer.starts_with(no));
+    echo && no
+}
+
+/// The clause from which on the words are a text that is spoken of: "translate this: use CODIE to fix it".
+pub(super) fn text_from(clauses: &[Clause<'_>]) -> Option<usize> {
+    const PROCESS: &[&str] = &[
+        "translate",
+        "summarize",
+        "summarise",
+        "repeat",
+        "say",
+        "rephrase",
+        "paraphrase",
+        "reword",
+        "proofread",
+        "spellcheck",
+        "echo",
+        "type",
+        "print",
+        "quote",
+        "transcribe",
+        "pronounce",
+    ];
+    const TEXTS: &[&str] = &[
+        "command", "phrase", "sentence", "words", "text", "message", "string", "example", "quote", "subject",
+        "title", "headline", "caption", "slogan",
+    ];
+    let at = clauses.iter().position(|clause| clause.after == Some(Kind::Colon))?;
+    let header: Vec<&str> = clauses[..=at].iter().flat_map(Clause::texts).collect();
+    let head = strip_soft(&header);
+    let quoted =
+        clauses.get(at + 1).and_then(|next| next.words.first()).is_some_and(|word| word.text == QUOTE);
+    if quoted || head.contains(&words::LANE) {
+        return None;
+    }
+    let process = head.first().is_some_and(|first| has(PROCESS, first));
+    let noun = head.iter().any(|word| has(TEXTS, word))
+        && matches!(head.last(), Some(&"is" | &"was" | &"reads" | &"says" | &"text" | &"example"));
+    (process || noun).then_some(at + 1)
+}
