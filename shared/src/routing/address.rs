@@ -37,12 +37,18 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     if !alone {
         let act = subject(around, pre.is_empty());
         let asks = around.asks || has(words::WH, around.behind());
+        let you = has(words::WH, around.behind())
+            && around.post.iter().take(5).any(|word| matches!(*word, "you" | "u"));
         return act.or_else(|| {
-            called(&around.post, false, asks).filter(|_| place.mention.called && pre.is_empty())
+            called(&around.post, false, asks || you)
+                .filter(|_| (place.mention.called || you) && pre.is_empty())
         });
     }
     if !pre.is_empty() {
         return None;
+    }
+    if status_field(place) {
+        return Some(Act::Control(ControlAction::Status));
     }
     // "CODIE then, please."
     let elected = around.post.iter().any(|word| matches!(*word, "please" | "pls" | "plz" | "then"));
@@ -96,6 +102,12 @@ fn field(place: &Place<'_>) -> bool {
     let Some(previous) = place.clause.checked_sub(1).map(|index| &place.clauses[index]) else { return false };
     let texts = previous.texts();
     previous.after == Some(Kind::Colon) && texts.len() == 1 && FIELDS.contains(&texts[0])
+}
+
+/// "Status: CODIE".
+fn status_field(place: &Place<'_>) -> bool {
+    let Some(previous) = place.clause.checked_sub(1).map(|index| &place.clauses[index]) else { return false };
+    previous.after == Some(Kind::Colon) && matches!(previous.texts()[..], ["status" | "progress" | "eta"])
 }
 
 /// Nothing but a greeting and a name.
@@ -187,10 +199,14 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
     {
         return Some(Act::Delegate);
     }
+    const HEADS: &[&str] = &["status", "progress", "eta", "update", "news"];
+    if has(HEADS, verb) && said.iter().skip(1).all(|word| has(words::SOFT, word)) {
+        return Some(Act::Control(ControlAction::Status));
+    }
     if asks && (has(words::AUX, verb) || has(words::WH, verb) || verb == "any" || has(words::STATUS, verb)) {
         return said
             .iter()
-            .any(|word| has(words::STATUS, word) || *word == "you")
+            .any(|word| has(words::STATUS, word) || matches!(*word, "you" | "we"))
             .then_some(Act::Control(ControlAction::Status));
     }
     if verb == "don't" || verb == "do" && second == "not" || verb == "not" || verb == "never" {

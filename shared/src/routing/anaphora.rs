@@ -73,6 +73,19 @@ pub(super) fn asks_after_it(texts: &[&str], asks: bool) -> Option<ControlAction>
         .skip(1)
         .any(|word| !subject(word) && has(words::STATUS, word) || matches!(*word, "still" | "yet"));
     let short = texts.len() <= 8 && texts.iter().skip(1).take(4).any(|word| subject(word));
+    // "What did it find?", "show me its report".
+    let found = asks
+        && matches!(texts.first(), Some(&"what" | &"which" | &"where"))
+        && texts.windows(2).any(|pair| subject(&pair[0]) && pair[0] != "there" && has(words::MADE, pair[1]));
+    let owned = texts.windows(2).any(|pair| {
+        matches!(pair[0], "its" | "his" | "her" | "their") && has(words::RESULTS, pair[1])
+            || pair[0] == "the" && has(&["result", "results", "outcome", "output", "findings"], pair[1])
+    });
+    let shows =
+        texts.iter().enumerate().any(|(at, word)| has(words::OBTAIN, word) && directive(&texts[..at]));
+    if found || owned && shows {
+        return Some(ControlAction::Read);
+    }
     (asks && question && short && stands).then_some(ControlAction::Status)
 }
 

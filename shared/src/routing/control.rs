@@ -1,6 +1,7 @@
 //! Something is wanted of missions that exist: "cancel the coder VP's mission", "check on CODIE".
 
 use super::clause::{strip_articles, strip_soft};
+use super::delegate::requested;
 use super::frame::{Act, Around};
 use super::opening::directive;
 use super::words::{self, has};
@@ -13,6 +14,12 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
         return Some(act);
     }
     for (at, verb) in around.pre.iter().enumerate() {
+        // "May I have CODIE's findings?", "I need CODIE's report".
+        let mine = matches!(around.pre[..], [.., "i" | "we", "have"])
+            || has(words::WISH, verb) && requested(verb, &around.pre[..at]);
+        if at == last && mine && around.possessive && has(words::RESULTS, around.behind()) {
+            return Some(Act::Control(ControlAction::Read));
+        }
         let told = matches!(around.pre[..at], [.., "let", "me" | "us"] | [.., "have" | "take", "a"])
             && !has(words::CANCEL, verb);
         if !told && !directive(&around.pre[..at]) {
@@ -48,6 +55,9 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
 
 /// "I wonder how CODIE is doing", "I haven't heard from the generalist".
 pub(super) fn inquired(around: &Around<'_>) -> Option<Act> {
+    if kept_informed(around) {
+        return Some(Act::Control(ControlAction::Status));
+    }
     const SILENT: &[&str] =
         &["haven't", "havent", "hasn't", "not", "no", "never", "nothing", "radio", "didn't"];
     const HEARD: &[&str] = &[
@@ -78,8 +88,30 @@ pub(super) fn inquired(around: &Around<'_>) -> Option<Act> {
     if made && !around.post.contains(&"doing") {
         return Some(Act::Control(ControlAction::Read));
     }
-    (!has(words::MODAL, verb) && !matches!(verb, "should" | "knows" | "to") && stands(&around.post))
-        .then_some(Act::Control(ControlAction::Status))
+    let there = *asks == "where" && matches!(verb, "is" | "are" | "stands");
+    (!has(words::MODAL, verb)
+        && !matches!(verb, "should" | "knows" | "to")
+        && (there || stands(&around.post)))
+    .then_some(Act::Control(ControlAction::Status))
+}
+
+/// "Catch me up on CODIE", "bring us up to date on the generalist's mission", "still waiting for CODIE".
+fn kept_informed(around: &Around<'_>) -> bool {
+    let pre = strip_soft(&around.pre);
+    let informs = pre.windows(3).enumerate().any(|(at, three)| {
+        has(&["catch", "fill", "bring", "keep", "get", "clue"], three[0])
+            && matches!(three[1], "me" | "us")
+            && has(&["up", "in", "posted", "informed", "updated", "abreast", "current"], three[2])
+            && directive(&pre[..at])
+    });
+    let on = matches!(around.before(), "on" | "about" | "of" | "with" | "what" | "how" | "where");
+    let waiting = pre.iter().position(|word| *word == "waiting").is_some_and(|at| {
+        pre[..at]
+            .iter()
+            .all(|word| matches!(*word, "i'm" | "we're" | "i" | "am" | "we" | "are" | "still" | "been"))
+            && matches!(pre[at + 1..], ["for" | "on"] | ["to", "hear", "from"])
+    });
+    informs && on || waiting
 }
 
 /// How something stands: "is working", "is still at it", "is done yet".
@@ -111,7 +143,7 @@ fn made_by_it(between: &[&str], post: &[&str]) -> bool {
 fn looked_at(around: &Around<'_>, verb: &str, between: &[&str], direct: bool) -> Option<ControlAction> {
     let near: Vec<&str> = around.post.iter().take(8).copied().collect();
     let result = |list: &[&str]| list.iter().any(|word| has(words::RESULTS, word));
-    let status = |list: &[&str]| list.iter().any(|word| has(words::STATUS, word));
+    let status = |list: &[&str]| list.iter().any(|word| has(words::STATUS, word) || *word == "latest");
     let what =
         between.iter().any(|word| matches!(*word, "what" | "whatever" | "which" | "everything" | "anything"));
     let attached = (around.possessive || !direct)
@@ -120,9 +152,15 @@ fn looked_at(around: &Around<'_>, verb: &str, between: &[&str], direct: bool) ->
     let of = matches!(around.before(), "of" | "from" | "by" | "for") || strip_articles(between).0.is_empty();
     let commissioned = around.before() == "from"
         && between.windows(2).any(|pair| matches!(pair[0], "a" | "an") && has(words::RESULTS, pair[1]));
-    if (has(words::OBTAIN, verb) || has(&["put", "lay", "compare"], verb)) && !commissioned {
-        let made = what && near.iter().any(|word| has(words::MADE, word)) && !near.contains(&"doing");
-        let named = result(between) && of && has(&["of", "from", "by"], around.before());
+    let through = has(&["take", "go", "run", "talk"], verb)
+        && between.iter().any(|word| matches!(*word, "through" | "over"));
+    if (has(words::OBTAIN, verb) || has(&["put", "lay"], verb) || through) && !commissioned {
+        let able = ["doing", "can", "could", "would", "should", "does"];
+        let made = what
+            && near.iter().any(|word| has(words::MADE, word))
+            && !near.iter().any(|word| has(&able, word));
+        let standing = between.iter().any(|word| matches!(*word, "progress" | "status"));
+        let named = result(between) && of && has(&["of", "from", "by"], around.before()) && !standing;
         let direct_result = direct && has(words::RESULTS, around.behind());
         let listed = between.contains(&words::LANE) && around.before() == "and";
         let shown = around.possessive && (direct || listed) && is_shown(verb, around);
@@ -135,12 +173,17 @@ fn looked_at(around: &Around<'_>, verb: &str, between: &[&str], direct: bool) ->
     }
     let asks_lane = direct
         && !has(&["check", "show", "see", "view", "list", "monitor", "track", "watch", "follow"], verb);
-    let on =
-        *between == ["on"] || *between == ["up", "on"] || *between == ["in", "on"] || *between == ["out"];
+    let told = has(&["update", "brief", "inform", "notify"], verb)
+        && matches!(between, ["me" | "us", "on" | "about" | "of"]);
+    let on = told
+        || *between == ["on"]
+        || *between == ["up", "on"]
+        || *between == ["in", "on"]
+        || *between == ["out"];
     let about = status(between) || (!direct || around.possessive) && status(&near) || result(between) && what;
     let work = has(words::WORK, around.behind()) && (verb != "ask" && verb != "tell") && !asks_lane;
-    let when =
-        verb == "know" || between.iter().any(|word| matches!(*word, "when" | "once" | "whether" | "how"));
+    let when = verb == "know"
+        || between.iter().any(|word| matches!(*word, "when" | "once" | "whether" | "how" | "if"));
     let known = when && (stands(&near) || around.post.is_empty());
     (!asks_lane && on
         || !asks_lane && about && !commissioned
@@ -176,21 +219,56 @@ fn is_shown(verb: &str, around: &Around<'_>) -> bool {
     let noun = around.behind();
     let other = [words::THINGS, words::STATUS, words::WORK, TRAITS].iter().any(|list| has(list, noun));
     let beside = has(&["put", "lay", "set"], verb) && around.post.contains(&"side");
-    (beside || has(&["show", "see", "view", "open", "read", "display", "print", "paste", "compare"], verb))
+    (beside
+        || has(
+            &[
+                "show", "see", "view", "open", "read", "display", "print", "paste", "compare", "quote",
+                "recap", "walk",
+            ],
+            verb,
+        ))
         && !other
+}
+
+/// "Results from CODIE please", "CODIE's output?", "codie result".
+fn results(pre: &[&str], around: &Around<'_>) -> Option<Act> {
+    let please = around.asks || around.post.iter().any(|word| matches!(*word, "please" | "pls" | "plz"));
+    let soft = |words: &[&str]| words.iter().all(|word| has(words::SOFT, word) || has(words::WORK, word));
+    let of = match pre {
+        [result, "of" | "from" | "by"] | [_, result, "of" | "from" | "by"] => {
+            has(words::RESULTS, result) && soft(&around.post)
+        }
+        [] => has(words::RESULTS, around.behind()) && soft(&around.post[1..]),
+        _ => false,
+    };
+    let bare =
+        !around.possessive && pre.is_empty() && matches!(around.behind(), "result" | "results" | "output");
+    (of && (please || bare)).then_some(Act::Control(ControlAction::Read))
 }
 
 /// "Status of CODIE", "any news from the General VP", "CODIE status".
 fn headed(around: &Around<'_>) -> Option<Act> {
-    const HEADS: [&str; 10] =
-        ["status", "progress", "state", "update", "updates", "eta", "news", "word", "statuses", "backlog"];
+    const HEADS: [&str; 12] = [
+        "status", "progress", "state", "update", "updates", "eta", "news", "word", "statuses", "backlog",
+        "luck", "sign",
+    ];
     let pre = strip_soft(&around.pre);
+    if matches!(pre, ["anything", .., "from"]) && around.asks {
+        return Some(Act::Control(ControlAction::Status));
+    }
+    if let Some(act) = results(pre, around) {
+        return Some(act);
+    }
     let head = pre.iter().position(|word| {
         !has(words::ARTICLES, word)
             && !matches!(*word, "any" | "quick" | "latest" | "current" | "what's" | "is")
     });
-    let of =
-        |rest: &[&str]| matches!(rest, [] | ["of" | "on" | "from" | "for" | "with" | "about" | "regarding"]);
+    let of = |rest: &[&str]| {
+        matches!(
+            rest,
+            [] | ["of" | "on" | "from" | "for" | "with" | "about" | "regarding"] | ["back", "from"]
+        )
+    };
     if head.is_some_and(|head| HEADS.contains(&pre[head]) && of(&pre[head + 1..])) {
         return Some(Act::Control(ControlAction::Status));
     }

@@ -123,7 +123,7 @@ impl<'a> Findings<'a> {
         } else {
             asks_after_it(&texts, asks).map(Act::Control).filter(|act| match act {
                 Act::Control(ControlAction::Cancel) => same && last.at_work,
-                _ => matches!(last.act, Act::Named(_) | Act::Refused),
+                _ => matches!(last.act, Act::Named(_) | Act::Refused | Act::Control(ControlAction::Status)),
             })
         };
         if let Some(act) = act {

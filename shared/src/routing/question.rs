@@ -3,6 +3,7 @@
 use super::ControlAction;
 use super::cancel::ceases;
 use super::clause::strip_soft;
+use super::control::inquired;
 use super::delegate::past_joined;
 use super::frame::{Act, Around};
 use super::words::{self, LANE, QUOTE, has};
@@ -116,7 +117,9 @@ fn about_a_fact(first: &str, second: &str, pre: &[&str], around: &Around<'_>) ->
     if pre.len() == 1 {
         let described = matches!(first, "is" | "are" | "isn't" | "was" | "were")
             && !around.possessive
-            && has(words::TRAITS, behind);
+            && has(words::TRAITS, behind)
+            // "Was CODIE able to fix it?" asks what came of it.
+            && !(behind == "able" && matches!(first, "was" | "were"));
         let general = matches!(first, "does" | "do" | "doesn't")
             && !says(post, words::STATUS)
             && !says(post, words::WORK);
@@ -126,11 +129,60 @@ fn about_a_fact(first: &str, second: &str, pre: &[&str], around: &Around<'_>) ->
     {
         return Some(Act::Named("asks about the lane"));
     }
+    if let Some(act) = inquired(around) {
+        return Some(act);
+    }
     let all: Vec<&str> = pre.iter().skip(1).chain(post.iter()).copied().collect();
     let about = says(&all, words::STATUS)
         || says(&all, words::WORK)
+        || says(&all, &["request", "brief", "reached", "arrived"])
         || matches!(first, "did" | "has" | "have") && subject;
     Some(if about { STATUS } else { Act::Named("a question") })
+}
+
+/// "What's keeping CODIE?", "where do things stand with CODIE?", "what came back from CODIE?".
+fn stand(first: &str, second: &str, pre: &[&str], after: &[&str], around: &Around<'_>) -> Option<Act> {
+    let third = pre.get(2).copied().unwrap_or_default();
+    let delay = says(
+        after,
+        &["keeping", "taking", "holding", "delaying", "blocking", "slow", "late", "silent", "quiet"],
+    );
+    let hindered = matches!(first, "what's" | "what" | "why" | "why's" | "whats") && delay;
+    let stands = first == "where"
+        && (says(after, &["stand", "stands"])
+            || second == "are" && third == "we"
+            || pre == ["where", "does"] && says(after, &["stand"]));
+    let latest = matches!(first, "what's" | "what" | "whats")
+        && says(pre, &["latest"])
+        && !says(after, words::RESULTS);
+    let plate = matches!(first, "what's" | "what" | "whats")
+        && around.possessive
+        && has(words::PLACES, around.behind());
+    let expected = first == "when" && says(pre, &["expect", "think", "reckon"]);
+    let fate = matches!(first, "whatever" | "what")
+        && says(pre, &["happened", "became", "become"])
+        && !says(pre, &["if", "when"]);
+    if hindered || stands || latest || plate || expected || fate {
+        return Some(STATUS);
+    }
+    let came = first == "what"
+        && matches!(second, "came" | "comes" | "come")
+        && matches!(third, "out" | "back" | "of" | "from");
+    let got = first == "what"
+        && second == "did"
+        && has(&["we", "i", "you"], third)
+        && says(pre, &["get", "hear"])
+        && says(pre, &["from"]);
+    let kept = first == "where"
+        && (second == "did"
+            && says(&around.post, &["put", "save", "store", "leave", "upload", "write", "dump"])
+            || says(pre, &["find", "see", "get", "read"])
+                && (says(pre, &["what", "which"]) || says(after, words::RESULTS)));
+    let chosen = matches!(first, "what" | "which")
+        && pre.len() > 2
+        && pre.last() == Some(&"did")
+        && !around.post.is_empty();
+    (came || got || kept || chosen).then_some(READ)
 }
 
 /// "What is CODIE doing?", "what did CODIE find?", "who is CODIE?".
@@ -145,6 +197,9 @@ fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<
         return (second == "about" && pre.len() == 2).then_some(Act::Named("asks about the lane"));
     }
     let after: Vec<&str> = pre.iter().skip(1).chain(around.post.iter()).copied().collect();
+    if let Some(act) = stand(first, second, pre, &after, around) {
+        return Some(act);
+    }
     let instruction = second == "to"
         || matches!(first, "how" | "when" | "why" | "where")
             && matches!(second, "do" | "does" | "would" | "can" | "could" | "should" | "might")

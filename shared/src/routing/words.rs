@@ -140,13 +140,14 @@ pub(super) const CANCEL: &[&str] = &[
 pub(super) const INSPECT: &[&str] = &[
     "check", "show", "list", "give", "get", "tell", "report", "see", "view", "look", "find", "update", "know", "hear",
     "inform", "display", "fetch", "monitor", "track", "ping", "print", "follow", "watch", "share", "provide", "send",
-    "ask",
+    "ask", "notify", "alert", "peek", "glance",
 ];
 /// Ask for what came of it.
 pub(super) const OBTAIN: &[&str] = &[
     "read", "show", "open", "fetch", "get", "give", "bring", "display", "print", "summarize", "summarise", "see",
     "view", "download", "send", "list", "pull", "email", "forward", "tell", "share", "find", "present", "retrieve",
-    "grab", "load", "want", "need", "look", "paste", "review", "collect", "know", "check", "quote",
+    "grab", "load", "want", "need", "look", "paste", "review", "collect", "know", "check", "quote", "hand", "dump", "copy",
+    "recap", "explain", "walk", "sum", "compare",
 ];
 
 /// How it stands.
@@ -164,7 +165,7 @@ pub(super) const RESULTS: &[&str] = &[
     "summary", "receipt", "receipts", "log", "logs", "writeup", "response", "reply", "deliveries", "document", "draft",
     "essay", "poem", "diff", "analysis", "conclusion", "conclusions", "opinion", "numbers", "figures", "notes", "slides", "deck",
     "pr", "prs", "memo", "proposal", "recommendations", "suggestions", "commits", "screenshot", "screenshots", "translation",
-    "spreadsheet", "itinerary", "shortlist", "verdict",
+    "spreadsheet", "itinerary", "shortlist", "verdict", "changes",
 ];
 /// What it is at.
 pub(super) const WORK: &[&str] = &[
