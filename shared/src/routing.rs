@@ -10,6 +10,7 @@ mod cancel;
 mod clause;
 mod control;
 mod delegate;
+mod engage;
 mod findings;
 mod frame;
 mod give;

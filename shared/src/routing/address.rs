@@ -25,10 +25,15 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     let alone = around.post.iter().all(|word| has(words::SOFT, word));
     // "For the General VP: a short bio".
     let strong = matches!(clause.after, Some(Kind::Colon | Kind::Dash));
-    if alone && strong && matches!(pre, ["for" | "to" | "attn" | "attention"]) {
+    if alone && strong && matches!(pre, ["for" | "to" | "attn" | "attention" | "cc"]) {
         return place.clauses.get(place.clause + 1).and_then(|next| called(&next.texts(), true, around.asks));
     }
-    if again(pre, around) {
+    if again(pre, around) || is_its_job(pre, around) {
+        return Some(Act::Delegate);
+    }
+    // "Fix the flaky test @codie".
+    if place.mention.called && alone && give::requests_work(pre) && !has(words::PREPOSITIONS, around.before())
+    {
         return Some(Act::Delegate);
     }
     if !directive(&around.pre) && !pre.is_empty() {
@@ -60,6 +65,12 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
         if parted {
             let strong = matches!(clause.after, Some(Kind::Colon | Kind::Dash));
             let said = next.texts();
+            // "The build is red. CODIE, please."
+            let please = said.iter().all(|word| has(words::SOFT, word))
+                && said.iter().any(|word| matches!(*word, "please" | "pls" | "plz"));
+            if please && place.clause + 2 == place.clauses.len() && !around.asks {
+                return Some(Act::Delegate);
+            }
             let act = called(&said, strong, around.asks);
             // "CODIE, the button does nothing. Sort it out."
             let stated = act.is_none()
@@ -83,6 +94,20 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     }
     (marked && place.clause + 1 == place.clauses.len() && give::requests_work(&texts))
         .then_some(Act::Delegate)
+}
+
+/// "This one is a CODIE job", "this needs CODIE", "whichever VP is free should do it".
+fn is_its_job(pre: &[&str], around: &Around<'_>) -> bool {
+    let this = matches!(pre, ["this" | "this's" | "that" | "that's", ..] | ["it's", ..]);
+    let job =
+        matches!(around.post[..], ["job" | "task" | "territory" | "work" | "thing" | "matter" | "turf"]);
+    let is_a = matches!(pre, [_, "is"] | [_, "one", "is"] | [_, "one's"] | ["this's" | "that's" | "it's"]);
+    let needs =
+        matches!(pre, ["this" | "that", "needs"] | ["this", "one", "needs"]) && around.post.is_empty();
+    let free = pre == ["whichever"]
+        && around.post.first() == Some(&"is")
+        && around.post.iter().any(|word| matches!(*word, "should" | "can" | "must"));
+    !around.asks && (this && job && is_a && !around.possessive || needs || free)
 }
 
 /// "Same again but with the generalist this time".

@@ -70,7 +70,10 @@ fn without_asides(clauses: Vec<Clause<'_>>) -> Vec<Clause<'_>> {
     let mut found: Vec<Clause<'_>> = Vec::new();
     for clause in clauses {
         let is_lane = |word: &Word<'_>| word.mention.is_some();
-        let verb = clause.words.first().is_some_and(|word| has(words::MUST, word.text) || word.text == "to");
+        let caused = matches!(&found[..], [.., subject, _] if subject.words.iter().any(|word| matches!(word.text, "have" | "let" | "make")));
+        let verb = clause.words.first().is_some_and(|word| {
+            has(words::MUST, word.text) || word.text == "to" || caused && has(words::VERBS, word.text)
+        });
         let between = [Some(Kind::Comma), Some(Kind::Dash), Some(Kind::Open), Some(Kind::Close)];
         let marked =
             |clause: &Clause<'_>| between.contains(&clause.before) && between.contains(&clause.after);
@@ -94,6 +97,11 @@ fn without_asides(clauses: Vec<Clause<'_>>) -> Vec<Clause<'_>> {
                 continue;
             }
             if lanes && of && !subject.words.iter().any(is_lane) {
+                // "Have one of them, CODIE or the generalist, write it."
+                let one = subject.words.iter().position(|word| has(&["one", "both", "either"], word.text));
+                let mut words = subject.words[..one.unwrap_or(0)].to_vec();
+                words.append(&mut aside.words);
+                aside.words = words;
                 aside.words.extend(clause.words);
                 (aside.before, aside.after) = (subject.before, clause.after);
                 let aside = std::mem::take(aside);

@@ -46,8 +46,11 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
             before.iter().enumerate().any(thrown).then_some(Act::Delegate)
         }
         "to" | "too" | "towards" => given(before),
-        "for" => (piece(before) || for_it_to(before, around)).then_some(Act::Delegate),
-        "by" => (passive(before) || requests_work(before)).then_some(Act::Delegate),
+        "past" => (before.contains(&"run") && requests_work(before)).then_some(Act::Delegate),
+        "for" => (piece(before) || for_it_to(before, around) || lined_up(before)).then_some(Act::Delegate),
+        "by" => {
+            (passive(before) || requests_work(before) || ordered(before, around)).then_some(Act::Delegate)
+        }
         "using"
             if matches!(
                 before.last(),
@@ -78,9 +81,24 @@ fn begun(pre: &[&str], around: &Around<'_>) -> bool {
     with || named
 }
 
+/// "Queue up the build fix for".
+fn lined_up(before: &[&str]) -> bool {
+    before.iter().enumerate().any(|(at, word)| {
+        has(&["queue", "line", "schedule", "earmark", "reserve", "save", "tee", "slate"], word)
+            && at + 1 < before.len()
+            && directive(&before[..at])
+    })
+}
+
+/// "A market study by the generalist, please".
+fn ordered(before: &[&str], around: &Around<'_>) -> bool {
+    let please = around.post.iter().any(|word| matches!(*word, "please" | "pls" | "plz"));
+    matches!(strip_soft(before), ["a" | "an" | "one", ..]) && please && !around.asks
+}
+
 /// "I need for CODIE to fix it", "it is time for CODIE to".
 fn for_it_to(before: &[&str], around: &Around<'_>) -> bool {
-    let wish = before.iter().any(|word| has(&["want", "need", "like", "time", "love"], word));
+    let wish = before.iter().any(|word| has(&["want", "need", "like", "time", "love", "arrange"], word));
     wish && around.behind() == "to"
         && !before.iter().any(|word| has(&["if", "when", "did", "was", "who", "wanted"], word))
 }
@@ -102,7 +120,9 @@ pub(super) fn requested(verb: &str, before: &[&str]) -> bool {
             word,
         ) || has(words::SOFT, word)
     });
-    speaker && plain && (would || matches!(verb, "want" | "need" | "prefer"))
+    // "Need CODIE on the build".
+    let curt = verb == "need" && before.is_empty();
+    curt || speaker && plain && (would || matches!(verb, "want" | "need" | "prefer"))
 }
 
 /// "I am giving this to", "would you mind asking", "how about using".
@@ -119,7 +139,8 @@ pub(super) fn progressive(before: &[&str]) -> bool {
     let weighs = before
         .iter()
         .any(|word| has(&["thinking", "considering", "debating", "wondering", "planning"], word));
-    (ours && before.len() <= 3 || mind && question) && !weighs
+    let chance = matches!(before, ["mind"] | ["any", "chance", "of"] | ["chance", "of"]);
+    (ours && before.len() <= 3 || mind && question || chance) && !weighs
 }
 
 /// What is said behind the lane, when it is asked to do something.
@@ -147,7 +168,7 @@ fn followed(verb: &str, around: &Around<'_>) -> Act {
     if first == "not" || post.first() == Some(&"not") {
         return Act::Refused;
     }
-    if matches!(verb, "ask" | "ping" | "message" | "contact" | "consult" | "tell" | "request")
+    if matches!(verb, "ask" | "check" | "ping" | "message" | "contact" | "consult" | "tell" | "request")
         && about_itself(post)
     {
         return STATUS;

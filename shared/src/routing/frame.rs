@@ -5,7 +5,7 @@ use super::names::{Mention, Whom};
 use super::opening::{negated, past_leisure};
 use super::text::Kind;
 use super::words::{self, LANE, QUOTE, has};
-use super::{ControlAction, address, cancel, control, delegate, give, plan, question};
+use super::{ControlAction, address, cancel, control, delegate, engage, give, plan, question};
 
 /// How many words around a lane are looked at.
 pub(super) const REACH: usize = 60;
@@ -62,6 +62,7 @@ impl<'a> Around<'a> {
         if place.mention.whom == Whom::Someone
             && let Some((role, before)) = pre.split_last()
             && !words::is_known(role)
+            && !(matches!(*role, "whichever" | "whoever" | "any") && before.is_empty())
         {
             (pre, indefinite) = strip_articles(before);
         }
@@ -117,8 +118,10 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     if next_piece(place, &around) {
         return Act::Delegate;
     }
-    if give::placed(&around) {
-        return Act::Delegate;
+    if let Some(act) =
+        engage::asked(place, &around).or_else(|| give::placed(&around).then_some(Act::Delegate))
+    {
+        return act;
     }
     if around.possessive && around.behind() != "to" && !around.post.is_empty() {
         return Act::Named("names something that is the lane's");
@@ -151,7 +154,8 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
                 || (matches!(around.behind(), "to" | "for" | "on") || has(words::VERBS, around.behind()))
                     && texts.first().is_some_and(|joint| matches!(*joint, "and" | "plus" | "then" | "but"));
             let trailing = previous.words.last().is_some_and(|word| word.mention.is_some());
-            let alone = around.post.is_empty() && trailing;
+            let yours = matches!(around.post[..], ["if" | "whichever" | "whatever", "you", ..]);
+            let alone = (around.post.is_empty() || yours) && trailing;
             if !gap && !alone {
                 return None;
             }

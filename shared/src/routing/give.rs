@@ -78,7 +78,7 @@ pub(super) fn piece(before: &[&str]) -> bool {
     let links = ["is", "are", "here", "just", "only", "another", "please", "that", "be", "should", "would"];
     let head = before.iter().rev().find(|word| !has(&links, word));
     let noun = head.is_some_and(|word| {
-        has(words::PIECE, word) || matches!(*word, "this's" | "it's" | "one" | "that's" | "here's")
+        has(words::PIECE, word) || matches!(*word, "this's" | "it's" | "one" | "one's" | "that's" | "here's")
     });
     let verb = strip_soft(before).first().is_some_and(|first| {
         has(
@@ -101,7 +101,7 @@ pub(super) fn passive(before: &[&str]) -> bool {
     let lead = &before[..at];
     let asks = [
         "should", "must", "needs", "need", "has", "ought", "want", "like", "have", "get", "let", "please",
-        "prefer", "gets", "love",
+        "prefer", "gets", "love", "consider",
     ];
     let past = [
         "was", "were", "been", "got", "had", "already", "being", "who", "which", "what", "if", "did", "when",

@@ -262,7 +262,10 @@ fn unknown(tokens: &[Token], at: usize) -> Option<Mention> {
     let before = |back: usize| at.checked_sub(back).map(|index| tokens[index].text.as_str());
     let many = |back| before(back).is_some_and(|word| has(&["both", "all", "each", "every"], word));
     let all = many(1) || many(2) && before(1).is_some_and(|word| has(&["the", "my", "our", "of"], word));
-    if mention_lanes && !all {
+    let one_of = before(1) == Some("the")
+        && before(2) == Some("of")
+        && before(3).is_some_and(|word| has(&["one", "any", "either", "some"], word));
+    if mention_lanes && !all && !one_of {
         return None;
     }
     let agent = tokens.get(at + 1).is_some_and(|next| has(&["agent", "agents", "lane", "lanes"], &next.text));

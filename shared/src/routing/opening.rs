@@ -26,6 +26,11 @@ const OPENINGS: &[&str] = &[
     "i said to|please?",
     "i mean|meant that|to|say?",
     "i've|i|we've|we have? decided to|that?",
+    "i|we hereby",
+    "do you think|reckon you|we could|can|would",
+    "you|u might|may want|wish to",
+    "someone|somebody",
+    "see to it that",
     "i'll have|need|want you",
     "make|be sure that|to|you|we? you|we?",
     "ensure that|you? you|we?",
@@ -153,12 +158,14 @@ pub(super) fn past_leisure<'w, 'a>(words: &'w [&'a str]) -> &'w [&'a str] {
         "opportunity",
         "breather",
         "mo",
+        "ready",
+        "free",
     ];
     let begins = |at: usize| matches!(words[at], "when" | "whenever" | "once" | "if" | "as");
     let Some(start) = (0..words.len().min(4)).find(|at| begins(*at)) else { return words };
     let near = &words[start..words.len().min(start + 9)];
     let Some(end) = near.iter().position(|word| has(LEISURE, word)) else { return words };
-    let you = near[..end].iter().any(|word| matches!(*word, "you" | "u" | "there's" | "we"));
+    let you = near[..end].iter().any(|word| matches!(*word, "you" | "u" | "you're" | "there's" | "we"));
     let rest = &words[start + end + 1..];
     // "When you get a moment" alone says nothing more than a "please".
     if you && strip_soft(&words[..start]).is_empty() { rest } else { words }

@@ -12,7 +12,12 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     let colon = before.iter().position(|clause| clause.after == Some(Kind::Colon));
     let header: Vec<&str> =
         before.iter().take(colon.map_or(0, |at| at + 1)).flat_map(Clause::texts).collect();
-    let gets = does(around) && decides(&header) || gets(around) && (decides(&header) || gives(&header));
+    let starts = place.then.first().is_some_and(|then| goes_ahead(then));
+    let shared = shares(place);
+    let gets = does(around) && (decides(&header) || starts && shared > 1)
+        || on_it(place)
+            && (shared > 1 || decides(&header) || !header.is_empty() && strip_soft(&header).is_empty())
+        || gets(around) && (decides(&header) || gives(&header));
     (!around.asks && (gets || parcelled(place, &header))).then_some(Act::Delegate)
 }
 
@@ -45,6 +50,28 @@ fn gives(header: &[&str]) -> bool {
         || strip_soft(header).first().is_some_and(|first| has(words::CAUSE, first) || *first == "split")
 }
 
+/// "Start now.", "Go."
+fn goes_ahead(then: &[&str]) -> bool {
+    let then = strip_soft(then);
+    then.len() <= 3
+        && then.first().is_some_and(|first| matches!(*first, "start" | "go" | "begin" | "proceed"))
+}
+
+/// How many clauses begin with a lane.
+fn shares(place: &Place<'_>) -> usize {
+    let starts = |clause: &&Clause<'_>| {
+        strip_soft(&clause.texts()).iter().find(|word| !has(words::ARTICLES, word)) == Some(&LANE)
+    };
+    place.clauses.iter().filter(starts).count()
+}
+
+/// "CODIE on the frontend".
+fn on_it(place: &Place<'_>) -> bool {
+    let texts = place.clauses[place.clause].texts();
+    let rest: Vec<&&str> = texts.iter().filter(|word| !has(words::ARTICLES, word)).collect();
+    matches!(rest[..], [&LANE, &"on", thing] | [&LANE, &"on", thing, _] if !matches!(*thing, "hand" | "side" | "contrary"))
+}
+
 /// Nothing before the lane but one named with it: its clause begins here.
 fn begins(around: &Around<'_>) -> bool {
     let pre = strip_soft(&around.pre);
@@ -54,10 +81,7 @@ fn begins(around: &Around<'_>) -> bool {
 /// "CODIE builds the scraper".
 fn does(around: &Around<'_>) -> bool {
     let verb = around.behind();
-    let base = verb.strip_suffix('s').is_some_and(|base| {
-        has(words::VERBS, base) || base.strip_suffix('e').is_some_and(|base| has(words::VERBS, base))
-    });
-    begins(around) && base && around.post.len() > 1 && !around.possessive
+    begins(around) && words::third_person(verb).is_some() && around.post.len() > 1 && !around.possessive
 }
 
 /// "CODIE the app, the generalist the script".

@@ -100,7 +100,11 @@ fn about_a_fact(first: &str, second: &str, pre: &[&str], around: &Around<'_>) ->
     let behind = around.behind();
     let imperative = matches!(first, "do" | "don't" | "have" | "am");
     let subject = matches!(second, "you" | "we" | "i" | "they" | "u");
-    if first == "do" && second == "you" && pre.get(2) == Some(&"mind") {
+    if first == "do"
+        && second == "you"
+        && (pre.get(2) == Some(&"mind")
+            || matches!(pre, ["do", "you", "think" | "reckon", "you" | "we", "could" | "can", ..]))
+    {
         return None;
     }
     if first == "have" && !subject {

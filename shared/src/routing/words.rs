@@ -2,6 +2,12 @@
 //!
 //! English only. All in lower case; verbs in their base form unless the list says otherwise.
 
+/// The verb of "fixes", "writes".
+pub(super) fn third_person(verb: &str) -> Option<&str> {
+    let base = verb.strip_suffix('s')?;
+    [Some(base), base.strip_suffix('e')].into_iter().flatten().find(|base| has(VERBS, base))
+}
+
 /// Whether the list has this word.
 pub(super) fn has(list: &[&str], word: &str) -> bool {
     list.contains(&word)
@@ -69,7 +75,7 @@ pub(super) const CAUSE_PHRASES: &[&[&str]] = &[
     &["hand", "off", "to"], &["hand", "over", "to"], &["work", "with"], &["coordinate", "with"], &["count", "on"],
     &["team", "up", "with"], &["kick", "off"], &["stand", "up"], &["wake", "up"], &["partner", "with"],
     &["proceed", "with"], &["go", "through"], &["go", "via"], &["check", "in", "with"], &["queue", "up"],
-    &["set", "up"], &["go", "ahead", "with"], &["over", "to"], &["make", "it"], &["collaborate", "with"], &["default", "to"], &["put", "in"],
+    &["set", "up"], &["go", "ahead", "with"], &["over", "to"], &["make", "it"], &["check", "with"], &["collaborate", "with"], &["default", "to"], &["put", "in"],
 ];
 
 /// Something is given to a lane ("send this to CODIE").
@@ -163,7 +169,7 @@ pub(super) const RESULTS: &[&str] = &[
     "result", "results", "outcome", "outcomes", "output", "outputs", "report", "reports", "artifact", "artifacts", "artefact", "artefacts",
     "deliverable", "deliverables", "product", "products", "file", "files", "story", "answer", "findings", "patch",
     "summary", "receipt", "receipts", "log", "logs", "writeup", "response", "reply", "deliveries", "document", "draft",
-    "essay", "poem", "diff", "analysis", "conclusion", "conclusions", "opinion", "numbers", "figures", "notes", "slides", "deck",
+    "essay", "poem", "diff", "analysis", "conclusion", "conclusions", "numbers", "figures", "notes", "slides", "deck",
     "pr", "prs", "memo", "proposal", "recommendations", "suggestions", "commits", "screenshot", "screenshots", "translation",
     "spreadsheet", "itinerary", "shortlist", "verdict", "changes",
 ];
