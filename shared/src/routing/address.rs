@@ -148,7 +148,9 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
     if first && has(words::MODAL, verb) && has(&["you", "u"], next) {
         return called(post, false, around.asks);
     }
-    if verb == "gets" && has(words::ARTICLES, next) && first {
+    let ordered =
+        matches!(verb, "a" | "an") && post.iter().any(|word| matches!(*word, "please" | "pls" | "plz"));
+    if first && (ordered || verb == "gets" && has(words::ARTICLES, next)) {
         return Some(Act::Delegate);
     }
     if has(words::MUST, verb) {
@@ -157,6 +159,10 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
         let to = next == "to";
         let weak = matches!(verb, "can" | "could" | "may" | "might" | "will" | "would");
         let needs_to = matches!(verb, "ought" | "needs" | "need" | "has" | "have" | "is" | "are" | "gets");
+        let has_it = matches!(rest[..], ["have", "this" | "that" | "it", ..]);
+        if weak && has_it {
+            return Some(Act::Delegate);
+        }
         let does = rest
             .first()
             .is_some_and(|word| !matches!(*word, "be" | "have" | "know" | "been" | "not" | "never"));
@@ -196,7 +202,12 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
     let Some(verb) = said.first().copied() else { return strong.then_some(Act::Delegate) };
     let wish = matches!(said, ["i" | "we", "need" | "want" | "require", next, ..] if *next != "you")
         || matches!(said, ["i'd" | "we'd", "like" | "love", ..]);
-    if wish && !asks {
+    // "CODIE, got one for you", "here's a task".
+    let offered = said.windows(2).any(|pair| pair == ["for", "you"])
+        && said.iter().any(|word| has(words::PIECE, word))
+        || matches!(said, ["here's" | "heres", "a" | "the" | "your", piece, ..] if has(words::PIECE, piece));
+    let curt = matches!(said, ["need", next, ..] if *next != "you");
+    if (wish || offered || curt) && !asks {
         return Some(Act::Delegate);
     }
     if said.starts_with(&["over", "to", "you"])

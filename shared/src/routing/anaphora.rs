@@ -83,7 +83,9 @@ pub(super) fn asks_after_it(texts: &[&str], asks: bool) -> Option<ControlAction>
     });
     let shows =
         texts.iter().enumerate().any(|(at, word)| has(words::OBTAIN, word) && directive(&texts[..at]));
-    if found || owned && shows {
+    let bare = matches!(texts, [show, rest @ ..] if matches!(*show, "show" | "read") && !rest.is_empty()
+        && rest.iter().all(|word| matches!(*word, "me" | "us" | "it" | "them" | "to" | "please")));
+    if found || owned && shows || bare {
         return Some(ControlAction::Read);
     }
     (asks && question && short && stands).then_some(ControlAction::Status)

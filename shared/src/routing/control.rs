@@ -4,6 +4,7 @@ use super::clause::{strip_articles, strip_soft};
 use super::delegate::requested;
 use super::frame::{Act, Around};
 use super::opening::directive;
+use super::plan::is_thing;
 use super::words::{self, has};
 use super::{ControlAction, cancel};
 
@@ -15,13 +16,17 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     }
     for (at, verb) in around.pre.iter().enumerate() {
         // "May I have CODIE's findings?", "I need CODIE's report".
-        let mine = matches!(around.pre[..], [.., "i" | "we", "have"])
+        let mine = matches!(around.pre[..], [.., "i" | "we", "have"] | [.., "let", "me" | "us", "have"])
             || has(words::WISH, verb) && requested(verb, &around.pre[..at]);
         if at == last && mine && around.possessive && has(words::RESULTS, around.behind()) {
             return Some(Act::Control(ControlAction::Read));
         }
-        let told = matches!(around.pre[..at], [.., "let", "me" | "us"] | [.., "have" | "take", "a"])
-            && !has(words::CANCEL, verb);
+        let gerund =
+            around.pre[..at].last() == Some(&"mind") && words::of_gerund(words::OBTAIN, verb).is_some();
+        let verb = &words::of_gerund(words::OBTAIN, verb).filter(|_| gerund).unwrap_or(verb);
+        let told = gerund
+            || matches!(around.pre[..at], [.., "let", "me" | "us"] | [.., "have" | "take", "a"])
+                && !has(words::CANCEL, verb);
         if !told && !directive(&around.pre[..at]) {
             continue;
         }
@@ -159,6 +164,12 @@ fn looked_at(around: &Around<'_>, verb: &str, between: &[&str], direct: bool) ->
         let made = what
             && near.iter().any(|word| has(words::MADE, word))
             && !near.iter().any(|word| has(&able, word));
+        let how = between.iter().any(|word| matches!(*word, "how" | "where" | "why" | "which"));
+        let past = around
+            .post
+            .first()
+            .is_some_and(|word| has(words::PAST, word) || word.len() > 4 && word.ends_with("ed"));
+        let made = made || how && past;
         let standing = between.iter().any(|word| matches!(*word, "progress" | "status"));
         let named = result(between) && of && has(&["of", "from", "by"], around.before()) && !standing;
         let direct_result = direct && has(words::RESULTS, around.behind());
@@ -239,6 +250,10 @@ fn results(pre: &[&str], around: &Around<'_>) -> Option<Act> {
             has(words::RESULTS, result) && soft(&around.post)
         }
         [] => has(words::RESULTS, around.behind()) && soft(&around.post[1..]),
+        // "Highlights of CODIE's report, please."
+        [thing @ .., "of" | "from" | "to"] => {
+            around.possessive && has(words::RESULTS, around.behind()) && is_thing(thing)
+        }
         _ => false,
     };
     let bare =

@@ -109,13 +109,21 @@ pub(super) fn requested(verb: &str, before: &[&str]) -> bool {
         return directive(before);
     }
     let before = strip_soft(before);
-    let speaker = before.first().is_some_and(|first| has(&["i", "we", "i'd", "we'd", "i'll", "you"], first));
+    // "By friday I need".
+    let fronted = before.iter().position(|word| matches!(*word, "i" | "we" | "i'd" | "we'd")).filter(|at| {
+        *at > 0
+            && has(words::PREPOSITIONS, before[0])
+            && !before[..*at].iter().any(|word| has(words::TELLING, word) || has(words::OTHERS, word))
+    });
+    let before = &before[fronted.unwrap_or(0)..];
+    let speaker =
+        before.first().is_some_and(|first| has(&["i", "we", "i'd", "we'd", "i'll", "we'll", "you"], first));
     let would = before.iter().any(|word| has(&["would", "i'd", "we'd", "'d"], word));
     let plain = before.iter().all(|word| {
         has(
             &[
                 "i", "we", "i'd", "we'd", "would", "really", "do", "also", "just", "you", "might", "will",
-                "may", "i'll",
+                "may", "i'll", "we'll",
             ],
             word,
         ) || has(words::SOFT, word)
@@ -176,6 +184,22 @@ fn followed(verb: &str, around: &Around<'_>) -> Act {
     if accepts(verb, post, deed) { Act::Delegate } else { Act::Named("no work is asked of it") }
 }
 
+/// "Tell CODIE that it should bump the deps", "tell CODIE the deps need bumping".
+fn relayed(post: &[&str]) -> bool {
+    let must = |pair: &[&str]| {
+        matches!(
+            pair,
+            ["it" | "he" | "she" | "they", "should" | "must" | "has" | "needs"]
+                | ["it's" | "he's" | "she's", "to"]
+        )
+    };
+    let duty = post
+        .windows(2)
+        .position(must)
+        .is_some_and(|at| at < 2 && post[at + 2..].iter().take(2).any(|word| has(words::VERBS, word)));
+    duty || post.windows(2).any(|pair| matches!(pair[0], "need" | "needs") && pair[1].ends_with("ing"))
+}
+
 /// Behind the other lanes that are named with it.
 pub(super) fn past_joined<'w, 'a>(post: &'w [&'a str]) -> &'w [&'a str] {
     let joint = |word: &&&str| {
@@ -212,8 +236,9 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
     let aimed = to || matches!(first, "for" | "on" | "with" | "and" | "as" | "in" | "this" | "that" | "it");
     let deed_first = deed.first().copied().unwrap_or_default();
     match verb {
-        "tell" => to || first == QUOTE,
+        "tell" => to || first == QUOTE || relayed(post),
         "give" | "send" | "hand" | "pass" => !post.iter().take(4).any(|word| has(words::NO_WORK, word)),
+        "let" if first == "know" => relayed(&post[1..]),
         "let" => {
             !post.is_empty()
                 && !matches!(

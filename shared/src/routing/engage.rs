@@ -1,11 +1,12 @@
 //! A lane is brought in: "rope CODIE in to fix it", "with CODIE's help, fix it", "get the generalist's take on this".
 
 use super::cancel::ceases;
-use super::clause::strip_soft;
+use super::clause::{Clause, strip_soft};
 use super::frame::{Act, Around, Place};
-use super::give::by_means;
+use super::give::{by_means, requests_work};
 use super::names::Whom;
 use super::opening::directive;
+use super::plan::is_thing;
 use super::text::Kind;
 use super::words::{self, has};
 
@@ -115,8 +116,9 @@ fn consulted(around: &Around<'_>) -> bool {
             && directive(before)
             && around.post.len() > 1;
     }
-    let thinks = matches!(around.behind(), "thinks" | "makes" | "says" | "suggests" | "recommends");
-    let about = around.post.iter().any(|word| matches!(*word, "of" | "about" | "on" | "for"));
+    let thinks = matches!(around.behind(), "thinks" | "makes" | "says" | "suggests" | "recommends")
+        || matches!(around.post[..], ["can", "do", ..]);
+    let about = around.post.iter().any(|word| matches!(*word, "of" | "about" | "on" | "for" | "with"));
     let asks = |(at, word): (usize, &&str)| {
         has(&["see", "find", "ask", "learn", "check"], word) && directive(&before[..at])
     };
@@ -135,7 +137,9 @@ fn consulted(around: &Around<'_>) -> bool {
 fn assured(around: &Around<'_>) -> bool {
     let pre = &around.pre[..];
     let verb = around.behind();
-    if matches!(pre, [.., "sure"] | [.., "to" | "see", "it" | "that"] | ["see", "that"] | [.., "ensure"]) && directive(pre) {
+    if matches!(pre, [.., "sure"] | [.., "to" | "see", "it" | "that"] | ["see", "that"] | [.., "ensure"])
+        && directive(pre)
+    {
         return words::third_person(verb).is_some_and(|base| {
             !has(words::STATUS, base)
                 && !has(words::CANCEL, base)
@@ -147,11 +151,44 @@ fn assured(around: &Around<'_>) -> bool {
         [.., "see" | "check" | "find", "if" | "whether"] | [.., "find", "out", "if" | "whether"]
     ) && directive(&pre[..pre.len() - 2]);
     let chance = matches!(pre, ["any", "chance"] | ["any", "chance", "that"]) && around.asks;
-    let great = matches!(pre, [.., "if"])
-        && pre.iter().any(|word| matches!(*word, "it'd" | "would" | "i'd" | "that'd"))
-        && pre.iter().any(|word| {
-            has(&["great", "good", "awesome", "wonderful", "helpful", "ideal", "super", "cool", "best"], word)
-        });
+    const GREAT: &[&str] = &[
+        "great",
+        "good",
+        "awesome",
+        "wonderful",
+        "helpful",
+        "ideal",
+        "super",
+        "cool",
+        "best",
+        "better",
+        "help",
+        "prefer",
+        "love",
+        "like",
+        "nice",
+        "appreciate",
+        "happy",
+        "happier",
+        "grateful",
+        "rather",
+    ];
+    let would = pre.iter().any(|word| matches!(*word, "it'd" | "would" | "i'd" | "that'd" | "we'd"));
+    let best = pre == ["best", "if"] || pre == ["better", "if"];
+    let great =
+        best || would && matches!(pre, [.., "if" | "rather"]) && pre.iter().any(|word| has(GREAT, word));
+    // "I'd rather CODIE did it", "best if CODIE fixes it".
+    let wished = has(words::PAST, verb)
+        || verb.len() > 4 && verb.ends_with("ed")
+        || best && words::third_person(verb).is_some();
+    if great && wished && around.post.len() > 1 {
+        return true;
+    }
+    let who = matches!(pre, ["it's"] | ["it", "is"])
+        && matches!(around.post[..], ["who", "should" | "must" | "needs" | "has", ..]);
+    if who && !around.asks {
+        return true;
+    }
     let able = matches!(verb, "can" | "could" | "would" | "might");
     let deed = around.post.get(1).is_some_and(|next| has(words::VERBS, next) && !has(words::ABILITIES, next));
     (tries || chance || great) && able && deed
@@ -163,7 +200,30 @@ fn performed(place: &Place<'_>, around: &Around<'_>) -> bool {
     let first = strip_soft(&around.pre).first().copied().unwrap_or_default();
     let to = around.pre.len() == 1 || matches!(around.before(), "to" | "on");
     let hereby = around.pre.contains(&"hereby") && around.before() == "to";
-    strong && around.post.is_empty() && to && has(words::CAUSING, first) || hereby
+    let told = around.pre.split_last().is_some_and(|(verb, before)| {
+        matches!(*verb, "tell" | "inform" | "instruct" | "order" | "ask") && directive(before)
+    });
+    let next = place.clauses.get(place.clause + 1).map(Clause::texts).unwrap_or_default();
+    let deed = requests_work(&next) && !ceases(&next);
+    let header = match strip_soft(&around.pre) {
+        [] => {
+            around.possessive
+                && matches!(
+                    around.post[..],
+                    ["turn"] | ["up", "next"] | ["job"] | ["task"] | ["street"] | ["alley"]
+                )
+        }
+        ["your", "turn"] | ["over", "to", "you"] => around.post.is_empty(),
+        ["this", "is", "up"] => around.possessive,
+        [thing @ .., "for"] => {
+            around.post.is_empty()
+                && is_thing(thing)
+                && !thing.iter().any(|word| has(words::PREPOSITIONS, word))
+        }
+        _ => false,
+    };
+    let given = around.post.is_empty() && (to && has(words::CAUSING, first) || told);
+    strong && (given || header && deed) || hereby
 }
 
 /// "With CODIE's help, fix it", "get help from the generalist on this", "by way of CODIE".

@@ -8,6 +8,12 @@ use super::words::{self, LANE, has};
 
 /// "Send this to", "this should be handed to", "I want this sent to", "this one goes to".
 pub(super) fn given(before: &[&str]) -> Option<Act> {
+    // "I think this should go to".
+    let before = match strip_soft(before) {
+        ["i", "think" | "guess" | "suppose" | "believe" | "reckon" | "feel", "that", rest @ ..]
+        | ["i", "think" | "guess" | "suppose" | "believe" | "reckon" | "feel", rest @ ..] => rest,
+        _ => before,
+    };
     let verb = before.iter().enumerate().rev().find(|(at, word)| {
         has(words::TRANSFER, word) && (directive(&before[..*at]) || wished(&before[..*at]))
     });
@@ -54,6 +60,14 @@ pub(super) fn placed(around: &Around<'_>) -> bool {
     let into = matches!(*preposition, "in" | "into" | "on" | "onto" | "to" | "at");
     let place = around.post.iter().take(2).any(|word| has(words::PLACES, word));
     let nothing = before.iter().any(|word| has(words::NO_WORK, word));
+    let belongs = matches!(
+        around.pre[..],
+        ["this" | "that" | "it", "belongs", _]
+            | ["this" | "that" | "it", "should" | "must", "be" | "go" | "land", _]
+    );
+    if around.possessive && into && place && belongs {
+        return true;
+    }
     around.possessive
         && into
         && place
@@ -96,7 +110,13 @@ pub(super) fn passive(before: &[&str]) -> bool {
     };
     let last = before.len().saturating_sub(1);
     let at = before.iter().rposition(|word| has(words::DONE_BY, word));
-    let at = at.or_else(|| before.iter().rposition(|word| ends(word)).filter(|at| *at == last));
+    let at = at.or_else(|| {
+        before.iter().rposition(|word| ends(word)).filter(|at| {
+            *at == last
+                || *at + 1 == last
+                    && has(&["at", "into", "over", "after", "up", "out", "through"], before[last])
+        })
+    });
     let Some(at) = at else { return false };
     let lead = &before[..at];
     let asks = [
@@ -153,6 +173,7 @@ pub(super) fn by_means(means: &str, before: &[&str]) -> bool {
         "read",
     ];
     match means {
+        "with" if matches!(before, ["this" | "that" | "it", "belongs"]) => true,
         "with" => verb.is_some_and(|verb| !has(&talk, verb)) || passive(before),
         "on" => verb.is_some_and(|verb| {
             has(&["run", "execute", "do", "launch", "schedule", "process", "perform", "queue", "start"], verb)

@@ -15,7 +15,7 @@ pub(super) fn hedged(clauses: &[Clause<'_>], asks: bool, then: &[Vec<&str>]) -> 
     if instructs {
         return Some("asks how to");
     }
-    if is_conditional(clauses) {
+    if is_conditional(clauses) || is_conditional_behind(clauses) {
         return Some("only under a condition");
     }
     if is_standing(clauses) {
@@ -30,9 +30,43 @@ fn is_conditional(clauses: &[Clause<'_>]) -> bool {
     let Some(first) = clauses.first() else { return false };
     let texts = first.texts();
     let head = strip_soft(&texts);
-    let begins = matches!(head.first().copied(), Some("if" | "unless")) || head.starts_with(&["in", "case"]);
+    let event =
+        matches!(head, ["once" | "when" | "assuming" | "provided", _, _, ..] | ["as", "soon", "as", _, ..]);
+    let yours = head
+        .iter()
+        .take(4)
+        .any(|word| matches!(*word, "you" | "you're" | "u" | "comes" | "possible" | "you've"));
+    let begins = matches!(head.first().copied(), Some("if" | "unless" | "suppose"))
+        || head.starts_with(&["in", "case"])
+        || head.starts_with(&["in", "the", "event"])
+        || event && !yours;
     let polite = head.get(1).is_some_and(|word| has(words::POLITE_IF, word)) && head.len() <= 6;
     begins && !polite && clauses.len() > 1 && first.words.iter().all(|word| word.mention.is_none())
+}
+
+/// "Have CODIE fix it if the tests fail", "only if it is over 2 % hand it to CODIE".
+fn is_conditional_behind(clauses: &[Clause<'_>]) -> bool {
+    let texts: Vec<&str> = clauses.iter().flat_map(Clause::texts).collect();
+    if texts.windows(2).any(|pair| pair == ["only", "if"]) {
+        return true;
+    }
+    let condition = |words: &[&str]| {
+        let event = match words {
+            ["if" | "unless" | "once" | "when", next, _, ..] => *next,
+            ["as", "soon", "as", next, _, ..] => *next,
+            _ => return false,
+        };
+        !has(words::POLITE_IF, event) && !words.iter().take(6).any(|word| *word == words::LANE)
+    };
+    let after_it = texts.iter().enumerate().any(|(at, word)| {
+        at > 1
+            && has(&["it", "this", "that", "them", "one", words::LANE], texts[at - 1])
+            && matches!(*word, "if" | "unless" | "once" | "when" | "as")
+            && !has(&["ask", "tell", "check", "see"], texts[at - 2])
+            && condition(&texts[at..])
+    });
+    let last = clauses.last().filter(|last| clauses.len() > 1 && last.before == Some(Kind::Comma));
+    after_it || last.is_some_and(|last| condition(&last.texts()))
 }
 
 /// "From now on, use CODIE for code", "always ask CODIE", "only use CODIE when I say so".

@@ -69,7 +69,10 @@ fn shares(place: &Place<'_>) -> usize {
 fn on_it(place: &Place<'_>) -> bool {
     let texts = place.clauses[place.clause].texts();
     let rest: Vec<&&str> = texts.iter().filter(|word| !has(words::ARTICLES, word)).collect();
-    matches!(rest[..], [&LANE, &"on", thing] | [&LANE, &"on", thing, _] if !matches!(*thing, "hand" | "side" | "contrary"))
+    let soft: Vec<&str> = texts.iter().filter(|word| !has(words::SOFT, word)).copied().collect();
+    soft == [LANE, "on", "it"]
+        || soft == [LANE, "on", "this"] && !place.asks
+        || matches!(rest[..], [&LANE, &"on", thing] | [&LANE, &"on", thing, _] if !matches!(*thing, "hand" | "side" | "contrary"))
 }
 
 /// Nothing before the lane but one named with it: its clause begins here.
@@ -105,7 +108,7 @@ fn parcelled(place: &Place<'_>, header: &[&str]) -> bool {
 }
 
 /// A thing without a verb or a subject.
-fn is_thing(words: &[&str]) -> bool {
+pub(super) fn is_thing(words: &[&str]) -> bool {
     let words = strip_soft(words);
     let other = [words::AUX, words::WH, words::MODAL, words::NOT, words::OTHERS, words::TELLING, words::MADE];
     (1..=5).contains(&words.len())

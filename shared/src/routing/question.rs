@@ -13,7 +13,15 @@ const READ: Act = Act::Control(ControlAction::Read);
 
 /// What a question wants; nothing, when it is none, or one that is a request ("can you have CODIE ...").
 pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
-    let pre = strip_soft(&around.pre);
+    let pre = match strip_soft(&around.pre) {
+        // "In which file did CODIE put it?"
+        [preposition, which @ ..]
+            if has(words::PREPOSITIONS, preposition) && matches!(which.first(), Some(&"which" | &"what")) =>
+        {
+            which
+        }
+        pre => pre,
+    };
     let (Some(first), second) = (pre.first().copied(), pre.get(1).copied().unwrap_or_default()) else {
         return None;
     };
@@ -175,18 +183,25 @@ fn stand(first: &str, second: &str, pre: &[&str], after: &[&str], around: &Aroun
     let got = first == "what"
         && second == "did"
         && has(&["we", "i", "you"], third)
-        && says(pre, &["get", "hear"])
+        && says(pre, &["get", "hear", "learn"])
         && says(pre, &["from"]);
     let kept = first == "where"
         && (second == "did"
             && says(&around.post, &["put", "save", "store", "leave", "upload", "write", "dump"])
             || says(pre, &["find", "see", "get", "read"])
                 && (says(pre, &["what", "which"]) || says(after, words::RESULTS)));
-    let chosen = matches!(first, "what" | "which")
-        && pre.len() > 2
+    let counted = first == "how" && second == "many" && !says(after, words::WORK);
+    let placed =
+        first == "where" && around.post.len() > 1 && !matches!(around.behind(), "go" | "stop" | "get");
+    let chosen = (matches!(first, "what" | "which" | "who") && pre.len() > 1 || counted || placed)
         && pre.last() == Some(&"did")
-        && !around.post.is_empty();
-    (came || got || kept || chosen).then_some(READ)
+        && !around.post.is_empty()
+        && around.behind() != "cost";
+    let owned = around.possessive && has(words::RESULTS, around.behind()) || says(pre, words::RESULTS);
+    let looks = owned
+        && matches!(second, "does" | "do" | "did")
+        && says(&around.post, &["look", "say", "read", "work"]);
+    (came || got || kept || chosen || looks).then_some(READ)
 }
 
 /// "What is CODIE doing?", "what did CODIE find?", "who is CODIE?".
@@ -198,6 +213,11 @@ fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<
             || matches!(second, "don't" | "can't" | "couldn't" | "dont") && has(&["you", "we"], third)
             || second == "if" && has(&["you", "we"], third));
     if suggestion {
+        // "How about CODIE does it?"
+        let does = words::third_person(around.behind()).is_some() && definite(&around.post);
+        if second == "about" && pre.len() == 2 && does {
+            return Some(Act::Delegate);
+        }
         return (second == "about" && pre.len() == 2).then_some(Act::Named("asks about the lane"));
     }
     let after: Vec<&str> = pre.iter().skip(1).chain(around.post.iter()).copied().collect();

@@ -8,6 +8,12 @@ pub(super) fn third_person(verb: &str) -> Option<&str> {
     [Some(base), base.strip_suffix('e')].into_iter().flatten().find(|base| has(VERBS, base))
 }
 
+/// The verb of "showing", "giving", when the list has it.
+pub(super) fn of_gerund(list: &[&'static str], word: &str) -> Option<&'static str> {
+    let stem = word.strip_suffix("ing")?;
+    list.iter().find(|verb| **verb == stem || verb.strip_suffix('e') == Some(stem)).copied()
+}
+
 /// Whether the list has this word.
 pub(super) fn has(list: &[&str], word: &str) -> bool {
     list.contains(&word)
@@ -153,7 +159,7 @@ pub(super) const OBTAIN: &[&str] = &[
     "read", "show", "open", "fetch", "get", "give", "bring", "display", "print", "summarize", "summarise", "see",
     "view", "download", "send", "list", "pull", "email", "forward", "tell", "share", "find", "present", "retrieve",
     "grab", "load", "want", "need", "look", "paste", "review", "collect", "know", "check", "quote", "hand", "dump", "copy",
-    "recap", "explain", "walk", "sum", "compare",
+    "recap", "explain", "walk", "sum", "compare", "remind", "repeat", "cat", "tail", "save", "export", "attach", "post", "throw",
 ];
 
 /// How it stands.
@@ -171,7 +177,8 @@ pub(super) const RESULTS: &[&str] = &[
     "summary", "receipt", "receipts", "log", "logs", "writeup", "response", "reply", "deliveries", "document", "draft",
     "essay", "poem", "diff", "analysis", "conclusion", "conclusions", "numbers", "figures", "notes", "slides", "deck",
     "pr", "prs", "memo", "proposal", "recommendations", "suggestions", "commits", "screenshot", "screenshots", "translation",
-    "spreadsheet", "itinerary", "shortlist", "verdict", "changes",
+    "spreadsheet", "itinerary", "shortlist", "verdict", "changes", "text", "transcript", "solution", "gist", "rundown",
+    "highlights",
 ];
 /// What it is at.
 pub(super) const WORK: &[&str] = &[
@@ -263,7 +270,7 @@ pub(super) const PREPOSITIONS: &[&str] = &[
 /// Polite, not a condition.
 pub(super) const POLITE_IF: &[&str] = &[
     "possible", "you", "needed", "necessary", "so", "ok", "okay", "i", "that's", "it's", "not", "we", "appropriate",
-    "feasible", "anything", "applicable", "convenient", "allowed",
+    "feasible", "anything", "applicable", "convenient", "allowed", "you'd", "you're",
 ];
 
 /// Stopped, of a mission.
