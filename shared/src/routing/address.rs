@@ -61,7 +61,11 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
         return Some(Act::Delegate);
     }
     if let Some(next) = place.clauses.get(place.clause + 1) {
-        let parted = matches!(clause.after, Some(Kind::Comma | Kind::Colon | Kind::Dash | Kind::Close));
+        let about = place.clause.checked_sub(1).is_some_and(|at| {
+            matches!(place.clauses[at].texts()[..], ["re" | "fw" | "fwd" | "subject" | "about" | "regarding"])
+        });
+        let parted =
+            !about && matches!(clause.after, Some(Kind::Comma | Kind::Colon | Kind::Dash | Kind::Close));
         if parted {
             let strong = matches!(clause.after, Some(Kind::Colon | Kind::Dash));
             let said = next.texts();

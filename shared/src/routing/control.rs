@@ -284,7 +284,9 @@ fn headed(around: &Around<'_>) -> Option<Act> {
             [] | ["of" | "on" | "from" | "for" | "with" | "about" | "regarding"] | ["back", "from"]
         )
     };
-    if head.is_some_and(|head| HEADS.contains(&pre[head]) && of(&pre[head + 1..])) {
+    // "Update CODIE to the new API" is something else.
+    let deed = pre.last() == Some(&"update") && !around.post.is_empty() && !around.asks;
+    if !deed && head.is_some_and(|head| HEADS.contains(&pre[head]) && of(&pre[head + 1..])) {
         return Some(Act::Control(ControlAction::Status));
     }
     let bare = pre.is_empty() || pre == ["any"];

@@ -59,7 +59,9 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
         {
             None
         }
-        "using" | "via" | "through" | "with" | "on" => by_means(verb, before).then_some(Act::Delegate),
+        "using" | "via" | "through" | "with" | "on" => {
+            by_means(verb, before, around.behind()).then_some(Act::Delegate)
+        }
         "from" => commissioned(before).then_some(Act::Delegate),
         _ => None,
     }
@@ -292,8 +294,13 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
             to || matches!(first, "on" | "started" | "involved" | "onto" | "busy")
                 || first.ends_with("ing") && first != "running"
         }
-        "run" | "launch" | "deploy" | "activate" | "trigger" | "start" | "charge" | "call" | "queue"
-        | "kick" | "wake" => post.is_empty() || aimed,
+        "run" | "deploy" => {
+            matches!(post, ["to", verb, ..] if has(words::VERBS, verb))
+                || matches!(post, ["on" | "for", thing, ..] if has(words::ARTICLES, thing) || matches!(*thing, "it" | "these" | "those" | QUOTE))
+        }
+        "launch" | "activate" | "trigger" | "start" | "charge" | "call" | "queue" | "kick" | "wake" => {
+            post.is_empty() || aimed
+        }
         "notify" | "instead" | "contact" | "message" | "ping" => to && !deed_first.is_empty(),
         _ => true,
     }

@@ -218,7 +218,7 @@ fn performed(place: &Place<'_>, around: &Around<'_>) -> bool {
         [thing @ .., "for"] => {
             around.post.is_empty()
                 && is_thing(thing)
-                && !thing.iter().any(|word| has(words::PREPOSITIONS, word))
+                && thing.last().is_some_and(|word| has(words::PIECE, word) || matches!(*word, "ask" | "up"))
         }
         _ => false,
     };
@@ -233,7 +233,7 @@ fn helped(around: &Around<'_>) -> bool {
     if around.possessive && has(HELP, around.behind()) {
         let Some((last, before)) = pre.split_last() else { return false };
         return match *last {
-            "with" => by_means("using", before),
+            "with" => by_means("using", before, ""),
             "use" | "get" | "enlist" | "seek" | "ask" | "for" => directive(before) && around.post.len() > 1,
             _ => false,
         };
@@ -241,7 +241,7 @@ fn helped(around: &Around<'_>) -> bool {
     match pre {
         [before @ .., "with", "help", "from" | "of"]
         | [before @ .., "with", "the", "help", "of"]
-        | [before @ .., "by", "way" | "means", "of"] => by_means("using", before),
+        | [before @ .., "by", "way" | "means", "of"] => by_means("using", before, ""),
         [before @ .., "get" | "enlist" | "use", "help", "from" | "of"]
         | [before @ .., "get" | "enlist", "the", "help", "of"] => directive(before),
         _ => false,

@@ -90,6 +90,9 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     if let Some(act) = earlier.and_then(|earlier| joined(place, &around, earlier)) {
         return act;
     }
+    if common(place, &around) {
+        return Act::Named("a common noun");
+    }
     if is_part_of_the_program(&around) {
         return Act::Named("names a part of the program");
     }
@@ -101,6 +104,16 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     }
     if let Some(act) = cancel::unwanted(&around).or_else(|| control::inquired(&around)) {
         return act;
+    }
+    // "You could use CODIE, but don't."
+    let after = place.clauses.get(place.clause + 1).map(Clause::texts).unwrap_or_default();
+    if matches!(
+        after[..],
+        ["but", "don't" | "not" | "never" | "please", ..] | ["don't"] | ["please", "don't"]
+    ) && !after.contains(&LANE)
+        && after.len() <= 4
+    {
+        return Act::Refused;
     }
     let last_lane = around.pre.iter().rposition(|word| *word == LANE).map_or(0, |at| at + 1);
     if negated(&around.pre[last_lane..]) {
@@ -130,6 +143,17 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
         .or_else(|| address::asked(place, &around))
         .or_else(|| plan::asked(place, &around))
         .unwrap_or(Act::Named("names it only"))
+}
+
+/// "Hire a generalist", "a coder can fix it": anyone of the kind.
+fn common(place: &Place<'_>, around: &Around<'_>) -> bool {
+    let texts = place.clauses[place.clause].texts();
+    let article = place.word.checked_sub(1).is_some_and(|at| matches!(texts[at], "a" | "an"));
+    article
+        && !place.mention.titled
+        && !around.possessive
+        && !has(words::WORK, around.behind())
+        && !matches!(around.behind(), "thing" | "territory" | "matter")
 }
 
 /// "CODIE's next task: ...".

@@ -139,7 +139,7 @@ pub(super) fn passive(before: &[&str]) -> bool {
 }
 
 /// "Fix it with CODIE": the clause itself asks for work.
-pub(super) fn by_means(means: &str, before: &[&str]) -> bool {
+pub(super) fn by_means(means: &str, before: &[&str], behind: &str) -> bool {
     let verb = leading_verb(before);
     let transfer = |(at, word): (usize, &&str)| has(words::TRANSFER, word) && directive(&before[..at]);
     let talk = [
@@ -173,6 +173,7 @@ pub(super) fn by_means(means: &str, before: &[&str]) -> bool {
         "read",
     ];
     match means {
+        "with" if behind == "as" => false,
         "with" if matches!(before, ["this" | "that" | "it", "belongs"]) => true,
         "with" => verb.is_some_and(|verb| !has(&talk, verb)) || passive(before),
         "on" => verb.is_some_and(|verb| {

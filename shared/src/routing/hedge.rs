@@ -21,6 +21,12 @@ pub(super) fn hedged(clauses: &[Clause<'_>], asks: bool, then: &[Vec<&str>]) -> 
     if is_standing(clauses) {
         return Some("a rule for later");
     }
+    if is_someday(clauses) {
+        return Some("for some other day");
+    }
+    if is_attributed(clauses) {
+        return Some("tells what somebody said");
+    }
     (asks && is_denied(head, then)).then_some("asked, and answered with no")
 }
 
@@ -116,6 +122,28 @@ fn is_standing(clauses: &[Clause<'_>]) -> bool {
     marked(before) || MARKS.iter().any(|mark| behind.ends_with(mark)) || always && !leisure || mine_to_say
 }
 
+/// "Some day", "eventually".
+fn is_someday(clauses: &[Clause<'_>]) -> bool {
+    clauses.iter().map(Clause::texts).any(|texts| {
+        texts.iter().any(|word| matches!(*word, "someday" | "eventually"))
+            || texts.windows(2).any(|pair| matches!(pair, ["some" | "one", "day"]))
+            || texts.windows(3).any(|three| three == ["at", "some", "point"])
+    })
+}
+
+/// "CODIE should fix it, he said."
+fn is_attributed(clauses: &[Clause<'_>]) -> bool {
+    clauses.iter().map(Clause::texts).any(|texts| match strip_soft(&texts) {
+        [subject, .., verb] | [verb, .., subject] if texts.len() <= 4 => {
+            matches!(
+                *verb,
+                "said" | "says" | "wrote" | "claims" | "thinks" | "suggested" | "suggests" | "reckons"
+            ) && !matches!(*subject, "i" | "we" | "you" | "said")
+        }
+        _ => false,
+    })
+}
+
 /// "Use CODIE? No way."
 fn is_denied(head: &[&str], then: &[Vec<&str>]) -> bool {
     const NO: &[&[&str]] = &[
@@ -173,7 +201,8 @@ pub(super) fn text_from(clauses: &[Clause<'_>]) -> Option<usize> {
     if quoted || head.contains(&words::LANE) {
         return None;
     }
-    let process = head.first().is_some_and(|first| has(PROCESS, first));
+    let sought = matches!(head, ["search" | "grep" | "look" | "scan" | "find" | "google", .., "for"]);
+    let process = sought || head.first().is_some_and(|first| has(PROCESS, first));
     let noun = head.iter().any(|word| has(TEXTS, word))
         && matches!(head.last(), Some(&"is" | &"was" | &"reads" | &"says" | &"text" | &"example"));
     (process || noun).then_some(at + 1)

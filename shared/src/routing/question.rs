@@ -25,6 +25,9 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     let (Some(first), second) = (pre.first().copied(), pre.get(1).copied().unwrap_or_default()) else {
         return None;
     };
+    if is_opinion(first, second, pre, around) {
+        return Some(Act::Named("asks for advice"));
+    }
     if first == "will" && second == "you" && around.asks && around.post.is_empty() {
         return Some(Act::Named("asks about the lane"));
     }
@@ -52,6 +55,38 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
         return Some(if has(words::STATUS, second) { STATUS } else { READ });
     }
     None
+}
+
+/// "Would this be a job for CODIE?", "can I use CODIE for that?", "would you recommend CODIE?".
+fn is_opinion(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> bool {
+    let third = pre.get(2).copied().unwrap_or_default();
+    if !around.asks || says(pre, &["please"]) || says(&around.post, &["please"]) {
+        return false;
+    }
+    let would_be = matches!(first, "would" | "might" | "could" | "wouldn't")
+        && matches!(second, "this" | "that" | "it")
+        && third == "be"
+        && says(
+            &pre[3..],
+            &["a", "an", "better", "worth", "wise", "smart", "good", "cheaper", "faster", "best"],
+        );
+    let may_i = matches!(first, "can" | "may" | "could")
+        && second == "i"
+        && has(&["use", "give", "send", "hand", "pass", "assign", "delegate", "try", "run"], third);
+    let may_ask = matches!(first, "can" | "may")
+        && second == "i"
+        && pre.len() == 3 && around.post.len() <= 2
+        && third == "ask"
+        && around.behind() != "to";
+    let would_you = first == "would"
+        && second == "you"
+        && (matches!(third, "recommend" | "suggest" | "prefer" | "choose" | "pick")
+            || third == "use" && (around.post.is_empty() || around.behind() == "or"));
+    let should_you = first == "should" && second == "you";
+    let is_a = first == "is"
+        && matches!(second, "this" | "that" | "it")
+        && matches!(third, "a" | "an" | "really" | "even");
+    would_be || may_i || may_ask || would_you || should_you || is_a
 }
 
 /// Names a thing that is meant, not a kind of thing.
@@ -207,6 +242,9 @@ fn stand(first: &str, second: &str, pre: &[&str], after: &[&str], around: &Aroun
 /// "What is CODIE doing?", "what did CODIE find?", "who is CODIE?".
 fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<Act> {
     let third = pre.get(2).copied().unwrap_or_default();
+    if second == "if" && pre.len() == 2 {
+        return Some(Act::Named("asks about the lane"));
+    }
     let suggestion = matches!(first, "why" | "how" | "what")
         && (second == "not"
             || second == "about"
