@@ -5,7 +5,7 @@ use super::clause::strip_soft;
 use super::frame::{Act, Around, Place};
 use super::opening::{courteous, directive};
 use super::text::Kind;
-use super::words::{self, QUOTE, has};
+use super::words::{self, LANE, QUOTE, has};
 use super::{ControlAction, delegate, give, question};
 
 /// "CODIE, fix the tests", "General VP: a story", "CODIE should do it", "fix it, CODIE".
@@ -22,7 +22,20 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
         let does = has(words::MUST, verb) || has(words::VERBS, verb) || verb.ends_with("ed") || verb == "to";
         return (does && !matches!(verb, "is" | "has" | "are")).then_some(Act::Delegate);
     }
-    let alone = around.post.iter().all(|word| has(words::SOFT, word));
+    let alone = delegate::past_joined(&around.post).iter().all(|word| has(words::SOFT, word));
+    // "Prod is down codie please fix".
+    let begged = match around.post[..] {
+        ["please" | "pls" | "plz", verb, ..] | ["can" | "could" | "would", "you", verb, ..] => {
+            has(words::VERBS, verb)
+        }
+        _ => false,
+    };
+    let governed = [words::PREPOSITIONS, words::CAUSE, words::TELLING, words::OTHERS, words::NOT]
+        .iter()
+        .any(|list| around.pre.iter().any(|word| has(list, word)));
+    if begged && !governed && !around.pre.is_empty() {
+        return Some(Act::Delegate);
+    }
     // "For the General VP: a short bio".
     let strong = matches!(clause.after, Some(Kind::Colon | Kind::Dash));
     if alone && strong && matches!(pre, ["for" | "to" | "attn" | "attention" | "cc"]) {
@@ -45,7 +58,7 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
         let you = has(words::WH, around.behind())
             && around.post.iter().take(5).any(|word| matches!(*word, "you" | "u"));
         return act.or_else(|| {
-            called(&around.post, false, asks || you)
+            called(&around.post, place.mention.called, asks || you)
                 .filter(|_| (place.mention.called || you) && pre.is_empty())
         });
     }
@@ -80,6 +93,15 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
             let stated = act.is_none()
                 && !around.asks
                 && said.first().is_some_and(|first| has(words::ARTICLES, first));
+            // "CODIE, the login is down, fix it!"
+            let behind = act.is_none()
+                && !said.first().is_some_and(|first| {
+                    has(words::ARTICLES, first) || has(words::WH, first) || has(words::OTHERS, first)
+                })
+                && place.clauses[place.clause + 2..].iter().any(|later| give::requests_work(&later.texts()));
+            if behind && !around.asks {
+                return Some(Act::Delegate);
+            }
             let later = stated && place.then.iter().any(|then| give::requests_work(then));
             return if later { Some(Act::Delegate) } else { act };
         }
@@ -118,6 +140,7 @@ fn is_its_job(pre: &[&str], around: &Around<'_>) -> bool {
 fn again(pre: &[&str], around: &Around<'_>) -> bool {
     let [first, .., preposition] = pre else { return false };
     let once_more = pre.iter().any(|word| has(words::PIECE, word) || matches!(*word, "again" | "thing"))
+        || around.post.iter().any(|word| matches!(*word, "please" | "pls" | "plz"))
         || around.post.iter().any(|word| matches!(*word, "time" | "instead"));
     matches!(*first, "same" | "ditto" | "repeat")
         && matches!(*preposition, "with" | "for" | "by" | "via" | "using" | "to" | "from")
@@ -164,7 +187,11 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
         let weak = matches!(verb, "can" | "could" | "may" | "might" | "will" | "would");
         let needs_to = matches!(verb, "ought" | "needs" | "need" | "has" | "have" | "is" | "are" | "gets");
         let has_it = matches!(rest[..], ["have", "this" | "that" | "it", ..]);
-        if weak && has_it {
+        let tries = matches!(
+            rest[..],
+            ["have", "a" | "another", "go" | "look" | "crack" | "try" | "shot" | "stab", ..]
+        );
+        if weak && has_it || tries && (!needs_to || to) {
             return Some(Act::Delegate);
         }
         let does = rest
@@ -234,6 +261,10 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
     if asks && has(words::WH, verb) && said.len() > 3 && !said.iter().any(of_itself) {
         return Some(Act::Delegate);
     }
+    // "@codie, mind fixing the login?"
+    if asks && verb == "mind" && words::of_gerund(words::VERBS, second).is_some() {
+        return Some(Act::Delegate);
+    }
     if verb == "same"
         && said.iter().any(|word| has(words::PIECE, word) || matches!(*word, "again" | "above" | "thing"))
     {
@@ -258,6 +289,10 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
         return Some(Act::Delegate);
     }
     let told = has(words::AUX, verb)
+        || has(words::PAST, verb)
+        || has(words::MUST, verb)
+        || words::third_person(verb).is_some()
+        || verb == LANE
         || verb.ends_with("ed")
         || verb.bytes().all(|byte| byte.is_ascii_digit())
         || has(words::STATUS, verb)

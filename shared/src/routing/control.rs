@@ -191,7 +191,10 @@ fn looked_at(around: &Around<'_>, verb: &str, between: &[&str], direct: bool) ->
         || *between == ["up", "on"]
         || *between == ["in", "on"]
         || *between == ["out"];
-    let about = status(between) || (!direct || around.possessive) && status(&near) || result(between) && what;
+    let by_means = matches!(around.before(), "by" | "via" | "through" | "using");
+    let about = status(between) && !by_means
+        || (!direct || around.possessive) && status(&near)
+        || result(between) && what;
     let work = has(words::WORK, around.behind()) && (verb != "ask" && verb != "tell") && !asks_lane;
     let when = verb == "know"
         || between.iter().any(|word| matches!(*word, "when" | "once" | "whether" | "how" | "if"));

@@ -150,7 +150,11 @@ fn assured(around: &Around<'_>) -> bool {
         pre,
         [.., "see" | "check" | "find", "if" | "whether"] | [.., "find", "out", "if" | "whether"]
     ) && directive(&pre[..pre.len() - 2]);
-    let chance = matches!(pre, ["any", "chance"] | ["any", "chance", "that"]) && around.asks;
+    let hopes = matches!(
+        pre,
+        ["hoping"] | ["was" | "i'm" | "im", "hoping"] | ["i", "was" | "am", "hoping"] | ["hoping", "that"]
+    );
+    let chance = hopes || matches!(pre, ["any", "chance"] | ["any", "chance", "that"]) && around.asks;
     const GREAT: &[&str] = &[
         "great",
         "good",
@@ -172,6 +176,8 @@ fn assured(around: &Around<'_>) -> bool {
         "happier",
         "grateful",
         "rather",
+        "mean",
+        "welcome",
     ];
     let would = pre.iter().any(|word| matches!(*word, "it'd" | "would" | "i'd" | "that'd" | "we'd"));
     let best = pre == ["best", "if"] || pre == ["better", "if"];
@@ -218,7 +224,9 @@ fn performed(place: &Place<'_>, around: &Around<'_>) -> bool {
         [thing @ .., "for"] => {
             around.post.is_empty()
                 && is_thing(thing)
-                && thing.last().is_some_and(|word| has(words::PIECE, word) || matches!(*word, "ask" | "up"))
+                && thing
+                    .last()
+                    .is_some_and(|word| has(words::PIECE, word) || matches!(*word, "ask" | "up" | "priority"))
         }
         _ => false,
     };

@@ -99,6 +99,16 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     if let Some(act) = question::asked(&around) {
         return act;
     }
+    // "CODIE, drop everything and fix it": the lane is not to rest.
+    let next = place.clauses.get(place.clause + 1).map(Clause::texts).unwrap_or_default();
+    let told =
+        around.before().is_empty() || has(&["have", "tell", "ask", "get", "let", "make"], around.before());
+    let goes_on = told
+        && matches!(next[..], ["and" | "then", verb, ..] if !has(words::CANCEL, verb) && !has(words::INSPECT, verb) && give::requests_work(&next[1..]));
+    let must = around.post.iter().take_while(|word| has(words::MUST, word) || **word == "to").count();
+    if goes_on && cancel::ceases(&around.post[must..]) {
+        return Act::Delegate;
+    }
     if cancel::listed(place) {
         return Act::Control(ControlAction::Cancel);
     }

@@ -46,8 +46,32 @@ fn is_conditional(clauses: &[Clause<'_>]) -> bool {
         || head.starts_with(&["in", "case"])
         || head.starts_with(&["in", "the", "event"])
         || event && !yours;
-    let polite = head.get(1).is_some_and(|word| has(words::POLITE_IF, word)) && head.len() <= 6;
+    let polite =
+        head.get(1).is_some_and(|word| has(words::POLITE_IF, word)) && head.len() <= 6 || is_courtesy(head);
     begins && !polite && clauses.len() > 1 && first.words.iter().all(|word| word.mention.is_none())
+}
+
+/// "If it isn't too much trouble", "whenever it suits".
+fn is_courtesy(head: &[&str]) -> bool {
+    const EASE: &[&str] = &[
+        "trouble",
+        "hassle",
+        "bother",
+        "same",
+        "time",
+        "convenient",
+        "suits",
+        "problem",
+        "chance",
+        "possible",
+        "okay",
+        "ok",
+        "fine",
+    ];
+    let it = head.get(1).is_some_and(|word| {
+        matches!(*word, "it" | "it's" | "there's" | "there" | "that's" | "you" | "you've")
+    });
+    it && head.iter().take(9).any(|word| has(EASE, word))
 }
 
 /// "Have CODIE fix it if the tests fail", "only if it is over 2 % hand it to CODIE".
@@ -99,7 +123,7 @@ fn is_standing(clauses: &[Clause<'_>]) -> bool {
         matches!(pair[0], "always" | "generally" | "normally" | "whenever")
             && (has(words::CAUSE, pair[1]) || pair[0] == "whenever")
     });
-    let leisure = past_leisure(before).len() < before.len();
+    let leisure = past_leisure(before).len() < before.len() || is_courtesy(strip_soft(before));
     let mine_to_say = behind.windows(3).any(|three| {
         matches!(three[0], "if" | "when" | "once" | "after" | "until" | "unless" | "whenever")
             && matches!(three[1], "i" | "we" | "i've")

@@ -162,7 +162,7 @@ impl Names {
             next.kind != Kind::Hyphen
                 && (next.kind != Kind::Word || has(&["please", "pls", "now"], &next.text))
         });
-        if token.kind != Kind::Word || token.possessive || !to || !ends {
+        if token.kind != Kind::Word || token.possessive || !token.called && !(to && ends) {
             return None;
         }
         let lane =
@@ -172,7 +172,7 @@ impl Names {
             at: at..at + 1,
             possessive: false,
             titled: false,
-            called: false,
+            called: token.called,
         })
     }
 

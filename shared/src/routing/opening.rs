@@ -27,6 +27,9 @@ const OPENINGS: &[&str] = &[
     "i mean|meant that|to|say?",
     "i've|i|we've|we have? decided to|that?",
     "i|we hereby",
+    "i don't suppose you|we could|can",
+    "would|could|will you be so|very kind|good|nice|sweet as? to",
+    "might|may|would be good|nice|great|best|better|wise|worth to",
     "do you think|reckon you|we could|can|would",
     "you|u might|may want|wish to",
     "someone|somebody",
@@ -239,8 +242,9 @@ pub(super) fn negated(before: &[&str]) -> bool {
     let polite = |at: usize| {
         let next = before.get(at + 1).copied().unwrap_or_default();
         let previous = at.checked_sub(1).and_then(|index| before.get(index)).copied().unwrap_or_default();
-        let forget = has(&["forget", "hesitate", "neglect", "fail", "mind", "only", "just", "worry"], next)
-            || next == "to" && before.get(at + 2) == Some(&"forget");
+        let forget =
+            has(&["forget", "hesitate", "neglect", "fail", "mind", "only", "just", "worry", "suppose"], next)
+                || next == "to" && before.get(at + 2) == Some(&"forget");
         let question =
             at == 0 && has(&["you", "we", "i"], next) || matches!(previous, "why" | "if" | "or" | "whether");
         let relaxed = has(&["problem", "worries"], next) || before[at] == "no" && has(words::VERBS, next);

@@ -18,7 +18,9 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
         || on_it(place)
             && (shared > 1 || decides(&header) || !header.is_empty() && strip_soft(&header).is_empty())
         || gets(around) && (decides(&header) || gives(&header));
-    (!around.asks && (gets || parcelled(place, &header))).then_some(Act::Delegate)
+    (!around.asks
+        && (gets || elected(place) || takes(place, around) || pointed(place) || parcelled(place, &header)))
+    .then_some(Act::Delegate)
 }
 
 /// "New plan:", "I've decided:"; not somebody else's, and not one of the past.
@@ -72,7 +74,7 @@ fn on_it(place: &Place<'_>) -> bool {
     let soft: Vec<&str> = texts.iter().filter(|word| !has(words::SOFT, word)).copied().collect();
     soft == [LANE, "on", "it"]
         || soft == [LANE, "on", "this"] && !place.asks
-        || matches!(rest[..], [&LANE, &"on", thing] | [&LANE, &"on", thing, _] if !matches!(*thing, "hand" | "side" | "contrary"))
+        || matches!(rest[..], [&LANE, &"on" | &"for", thing] | [&LANE, &"on" | &"for", thing, _] if !matches!(*thing, "hand" | "side" | "contrary"))
 }
 
 /// Nothing before the lane but one named with it: its clause begins here.
@@ -96,6 +98,8 @@ fn gets(around: &Around<'_>) -> bool {
 fn parcelled(place: &Place<'_>, header: &[&str]) -> bool {
     let parcel = |clause: &Clause<'_>| {
         let texts = clause.texts();
+        let soft = texts.iter().rev().take_while(|word| has(words::SOFT, word)).count();
+        let texts = &texts[..texts.len() - soft];
         let [thing @ .., "to" | "for", LANE] = &texts[..] else {
             let [thing @ .., "to" | "for", "the", LANE] = &texts[..] else { return false };
             return is_thing(thing);
@@ -105,6 +109,55 @@ fn parcelled(place: &Place<'_>, header: &[&str]) -> bool {
     let clauses = place.clauses.iter().filter(|clause| parcel(clause)).count();
     parcel(&place.clauses[place.clause])
         && (clauses > 1 && clauses == place.clauses.len() || gives(header) || decides(header))
+}
+
+/// "CODIE it is", "CODIE instead", "this one to CODIE", "with CODIE please": chosen, with what was said before.
+fn elected(place: &Place<'_>) -> bool {
+    let soft = |clause: &Clause<'_>| clause.words.iter().all(|word| has(words::SOFT, word.text));
+    let (clause, texts) = (&place.clauses[place.clause], place.clauses[place.clause].texts());
+    let alone = place.clauses.iter().enumerate().all(|(at, other)| at == place.clause || soft(other));
+    let rest: Vec<&str> =
+        texts.iter().filter(|word| !has(words::SOFT, word) && **word != "the").copied().collect();
+    let says = |list: &[&str]| texts.iter().any(|word| has(list, word));
+    let chosen = match rest[..] {
+        [LANE] => says(&["then", "instead", "rather"]) || says(&["please", "pls", "plz"]),
+        [LANE, "it", "is"]
+        | [LANE, "this", "time"]
+        | [LANE, "for", "this" | "that" | "it"]
+        | [LANE, "for", "this" | "that", "one"] => true,
+        ["with" | "via" | "through" | "by", LANE] => says(&["please", "pls", "plz"]),
+        [ref thing @ .., "to" | "for", LANE] => {
+            !thing.is_empty()
+                && thing.iter().all(|word| {
+                    has(
+                        &["this", "that", "these", "those", "other", "one", "ones", "rest", "next", "same"],
+                        word,
+                    )
+                })
+        }
+        _ => false,
+    };
+    alone && chosen && clause.words.iter().filter(|word| word.mention.is_some()).count() == 1
+}
+
+/// "CODIE takes the API and the generalist takes the docs".
+fn takes(place: &Place<'_>, around: &Around<'_>) -> bool {
+    let takes = |three: &[&str]| matches!(three, [LANE, "takes" | "gets", thing] if matches!(*thing, "the" | "this" | "that" | "these" | "my" | "our" | "all"));
+    let all: Vec<&str> = place.clauses.iter().flat_map(Clause::texts).collect();
+    let count = all.windows(3).filter(|three| takes(three)).count();
+    count > 1 && matches!(around.behind(), "takes" | "gets") && begins(around)
+}
+
+/// "Backend -> CODIE, docs -> generalist".
+fn pointed(place: &Place<'_>) -> bool {
+    let points = |pair: &&[Clause<'_>]| {
+        pair[0].after == Some(Kind::Dash)
+            && is_thing(&pair[0].texts())
+            && pair[1].words.len() == 1
+            && pair[1].words[0].mention.is_some()
+    };
+    let count = place.clauses.windows(2).filter(points).count();
+    count > 1 && count * 2 == place.clauses.len()
 }
 
 /// A thing without a verb or a subject.

@@ -34,7 +34,7 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     if has(words::MODAL, first) {
         return (pre.len() == 1).then(|| able(first, around));
     }
-    if has(words::AUX, first) {
+    if has(words::AUX, first) && !matches!(second, "hoping" | "wondering") {
         return about_a_fact(first, second, pre, around);
     }
     // "What I want you to do is".
@@ -75,7 +75,8 @@ fn is_opinion(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> b
         && has(&["use", "give", "send", "hand", "pass", "assign", "delegate", "try", "run"], third);
     let may_ask = matches!(first, "can" | "may")
         && second == "i"
-        && pre.len() == 3 && around.post.len() <= 2
+        && pre.len() == 3
+        && around.post.len() <= 2
         && third == "ask"
         && around.behind() != "to";
     let would_you = first == "would"
@@ -104,7 +105,12 @@ fn says(words: &[&str], list: &[&str]) -> bool {
 /// "Could CODIE fix this?" is a request; "can CODIE fix bugs?" asks what it is able to do.
 fn able(modal: &str, around: &Around<'_>) -> Act {
     let post = strip_soft(past_joined(&around.post));
-    let post = post.strip_prefix(&["be", "able", "to"]).unwrap_or(post);
+    let post = match post {
+        ["be", "able", "to", rest @ ..]
+        | ["be", "so", "kind" | "good" | "nice", "as", "to", rest @ ..]
+        | ["possibly", rest @ ..] => rest,
+        post => post,
+    };
     let verb = post.first().copied().unwrap_or_default();
     if says(
         post,

@@ -42,7 +42,7 @@ pub(super) const SOFT: &[&str] = &[
     "afterwards", "afterward", "additionally", "furthermore", "otherwise", "specifically", "simply", "only", "once",
     "asap", "urgent", "urgently", "fine", "or", "either", "still", "really", "rather", "better", "best", "always",
     "thx", "ty", "lol", "everyone", "friend", "there", "because", "since", "though", "however", "therefore", "hence",
-    "all", "together", "importantly", "reminder", "note", "todo",
+    "all", "together", "importantly", "reminder", "note", "todo", "quick", "hurry", "emergency",
 ];
 
 /// Before a name: part of it.
@@ -81,7 +81,7 @@ pub(super) const CAUSE_PHRASES: &[&[&str]] = &[
     &["hand", "off", "to"], &["hand", "over", "to"], &["work", "with"], &["coordinate", "with"], &["count", "on"],
     &["team", "up", "with"], &["kick", "off"], &["stand", "up"], &["wake", "up"], &["partner", "with"],
     &["proceed", "with"], &["go", "through"], &["go", "via"], &["check", "in", "with"], &["queue", "up"],
-    &["set", "up"], &["go", "ahead", "with"], &["over", "to"], &["make", "it"], &["check", "with"], &["collaborate", "with"], &["default", "to"], &["put", "in"],
+    &["set", "up"], &["go", "ahead", "with"], &["over", "to"], &["make", "it"], &["go", "for"], &["check", "with"], &["collaborate", "with"], &["default", "to"], &["put", "in"],
 ];
 
 /// Something is given to a lane ("send this to CODIE").
