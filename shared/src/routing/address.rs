@@ -55,11 +55,11 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     if !alone {
         let act = subject(around, pre.is_empty());
         let asks = around.asks || has(words::WH, around.behind());
-        let you = has(words::WH, around.behind())
+        let you = (has(words::WH, around.behind()) || around.behind() == "you")
             && around.post.iter().take(5).any(|word| matches!(*word, "you" | "u"));
         return act.or_else(|| {
             called(&around.post, place.mention.called, asks || you)
-                .filter(|_| (place.mention.called || you) && pre.is_empty())
+                .filter(|_| (place.mention.called && around.pre.len() == place.word || you) && pre.is_empty())
         });
     }
     if !pre.is_empty() {
@@ -115,6 +115,11 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     let previous = place.clauses.get(place.clause.checked_sub(1)?)?;
     let marked = matches!(clause.before, Some(Kind::Comma | Kind::Dash | Kind::Open));
     let texts = previous.texts();
+    // "How is the parser coming along, CODIE?"
+    let asked = texts.first().is_some_and(|first| has(words::WH, first) || has(words::AUX, first));
+    if marked && around.asks && asked && texts.iter().any(|word| has(words::STATUS, word)) {
+        return Some(Act::Control(ControlAction::Status));
+    }
     if marked && ceases(&texts) {
         return Some(Act::Control(ControlAction::Cancel));
     }
@@ -205,7 +210,7 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
             rest.iter().any(|word| has(&["this", "it", "that", "these", "them", "one", "rest", QUOTE], word));
         // "CODIE can stop now."
         let may_drop = matches!(verb, "can" | "may")
-            && rest.first().is_some_and(|word| matches!(*word, "drop" | "skip" | "stop"));
+            && rest.first().is_some_and(|word| matches!(*word, "drop" | "skip" | "stop" | "leave"));
         if (!needs_to || to) && ceases(&rest) || may_drop {
             return Some(Act::Control(ControlAction::Cancel));
         }
@@ -218,6 +223,10 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
     if ceases(post) {
         return Some(Act::Control(ControlAction::Cancel));
     }
+    // "The codie handle is taken."
+    if has(&["is", "was", "are", "were", "has"], next) {
+        return None;
+    }
     if verb == "to" && has(words::VERBS, next) {
         return Some(Act::Delegate);
     }
@@ -229,8 +238,30 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
 
 /// What is said to a lane that was called by its name.
 fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
+    // "CODIE, great work" is praise.
+    const PRAISE: &[&str] = &[
+        "job", "work", "stuff", "one", "effort", "catch", "try", "point", "idea", "question", "going", "done",
+    ];
     let said = strip_soft(next);
-    let Some(verb) = said.first().copied() else { return strong.then_some(Act::Delegate) };
+    let praised = next
+        .first()
+        .is_some_and(|first| matches!(*first, "good" | "great" | "nice" | "well" | "lovely" | "excellent"));
+    if praised
+        && said
+            .first()
+            .is_some_and(|first| has(PRAISE, first) || matches!(*first, "nice" | "lovely" | "excellent"))
+    {
+        return None;
+    }
+    let Some(verb) = said.first().copied() else {
+        // "CODIE, still there?"
+        let there = asks && next.contains(&"there");
+        return if there {
+            Some(Act::Control(ControlAction::Status))
+        } else {
+            strong.then_some(Act::Delegate)
+        };
+    };
     let wish = matches!(said, ["i" | "we", "need" | "want" | "require", next, ..] if *next != "you")
         || matches!(said, ["i'd" | "we'd", "like" | "love", ..]);
     // "CODIE, got one for you", "here's a task".
@@ -274,6 +305,9 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
     if has(HEADS, verb) && said.iter().skip(1).all(|word| has(words::SOFT, word)) {
         return Some(Act::Control(ControlAction::Status));
     }
+    if asks && verb == "you" && next.iter().any(|word| has(words::STATUS, word)) {
+        return Some(Act::Control(ControlAction::Status));
+    }
     if asks && (has(words::AUX, verb) || has(words::WH, verb) || verb == "any" || has(words::STATUS, verb)) {
         return said
             .iter()
@@ -293,6 +327,7 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
         || has(words::MUST, verb)
         || words::third_person(verb).is_some()
         || verb == LANE
+        || verb == "you"
         || verb.ends_with("ed")
         || verb.bytes().all(|byte| byte.is_ascii_digit())
         || has(words::STATUS, verb)

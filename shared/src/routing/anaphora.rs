@@ -31,7 +31,7 @@ pub(super) fn says_it_works(texts: &[&str]) -> bool {
     };
     busy || texts
         .iter()
-        .any(|word| has(words::WORK, word) || has(&["working", "doing", "running", "on"], word))
+        .any(|word| has(words::WORK, word) || has(&["working", "doing", "running", "on", "started"], word))
 }
 
 /// "Stop!", and nothing else.
@@ -53,7 +53,9 @@ pub(super) fn asks_after_it(texts: &[&str], asks: bool) -> Option<ControlAction>
     let ends = texts.windows(2).enumerate().any(|(at, pair)| {
         let verb = has(words::CANCEL, pair[0])
             || has(&["shut", "call"], pair[0]) && matches!(texts.get(at + 2), Some(&"down" | &"off"));
-        verb && it(pair[1]) && directive(&texts[..at])
+        let its = matches!(pair[1], "its" | "his" | "her" | "their")
+            && texts.get(at + 2).is_some_and(|word| has(words::WORK, word));
+        verb && (it(pair[1]) || its) && directive(&texts[..at])
     });
     let made_to = texts.windows(2).enumerate().any(|(at, pair)| {
         let rest = &texts[at + 2..];

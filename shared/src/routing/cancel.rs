@@ -48,6 +48,8 @@ const DISCARD: &[&str] = &[
     "wind",
     "shut",
     "nvm",
+    "scratch",
+    "strike",
     "rid",
     "unassign",
 ];
@@ -82,6 +84,10 @@ const CEASE: &[&[&str]] = &[
     &["forget", "it"],
     &["forget", "that"],
     &["forget", "about"],
+    &["hold", "it"],
+    &["hold", "off"],
+    &["hold", "fire"],
+    &["never", "mind"],
     &["leave", "it", "be"],
     &["give", "it", "a", "rest"],
     &["shut", "down"],
@@ -104,7 +110,7 @@ fn continues(words: &[&str]) -> bool {
 /// "Any more", "no longer".
 fn no_more(words: &[&str]) -> bool {
     words.iter().any(|word| matches!(*word, "anymore" | "longer"))
-        || words.windows(2).any(|pair| pair[0] == "any" && matches!(pair[1], "more" | "longer"))
+        || words.windows(2).any(|pair| pair[0] == "any" && matches!(pair[1], "more" | "longer" | "further"))
 }
 
 /// What a "not" ends, where it does not refuse: "needn't carry on", "don't let it finish", "is no longer needed".
@@ -125,9 +131,16 @@ pub(super) fn unwanted(around: &Around<'_>) -> Option<Act> {
         .pre
         .split_last()
         .is_some_and(|(verb, before)| has(&["tell", "ask", "have", "get"], verb) && directive(before));
-    if not && (plain || told) && !around.asks {
+    let assured = matches!(around.pre[..], [.., "sure" | "ensure"] | [.., "to" | "see", "it" | "that"])
+        && directive(&around.pre);
+    if not && (plain || told || assured) && !around.asks {
         let moot = rest.first().is_some_and(|word| has(MOOT, word));
-        if continues(rest) || moot && (no_more(post) || denied.iter().any(|word| has(words::WORK, word))) {
+        let no_longer =
+            denied.contains(&"longer") && denied.iter().any(|word| matches!(*word, "needs" | "need" | "has"));
+        if no_longer
+            || continues(rest)
+            || moot && (no_more(post) || denied.iter().any(|word| has(words::WORK, word)))
+        {
             return Some(STOP);
         }
     }
@@ -144,7 +157,7 @@ pub(super) fn unwanted(around: &Around<'_>) -> Option<Act> {
     if refused && own && !around.asks && not.is_some_and(|at| continues(&around.pre[at + 1..])) {
         return Some(STOP);
     }
-    let over = need && (no_more(post) || no_more(&around.pre));
+    let over = (need || around.pre.contains(&"let")) && (no_more(post) || no_more(&around.pre));
     (refused && (to_go_on && asks || over && !around.asks)).then_some(STOP)
 }
 
@@ -184,7 +197,20 @@ fn wished(around: &Around<'_>) -> bool {
         has(words::CANCELLED, word)
             || work && has(&["dropped", "binned", "axed", "withdrawn", "gone", "over"], word)
     });
-    stopped && (around.post.iter().take(3).any(wish) || around.pre.iter().any(wish) && !around.asks)
+    // "The generalist's research can stop."
+    let own = around.possessive && strip_soft(&around.pre).is_empty() && !around.asks;
+    let may_stop = around
+        .post
+        .windows(2)
+        .take(4)
+        .any(|pair| matches!(pair[0], "can" | "should" | "may" | "must") && has(words::CANCEL, pair[1]));
+    // "Make sure CODIE stops."
+    let assured = matches!(around.pre[..], [.., "sure" | "ensure"] | [.., "to" | "see", "it" | "that"])
+        && words::third_person(around.behind()).is_some_and(|base| has(words::CANCEL, base))
+        && directive(&around.pre);
+    own && may_stop
+        || assured
+        || stopped && (around.post.iter().take(3).any(wish) || around.pre.iter().any(wish) && !around.asks)
 }
 
 /// "Call off CODIE", "shut CODIE down", "take CODIE off that", "bring CODIE's run to a halt".
@@ -216,6 +242,7 @@ fn around_lane(around: &Around<'_>) -> bool {
     }
     let work = around.post.iter().take(4).position(|word| has(words::WORK, word));
     let ended = match (work, around.possessive) {
+        (_, false) if around.post.first().is_some_and(|word| away(word)) => &around.post[..],
         (Some(at), _) => &around.post[at + 1..],
         (None, false) => &around.post[..],
         (None, true) => return false,
@@ -244,7 +271,12 @@ fn discarded(around: &Around<'_>) -> bool {
             .post
             .get(1)
             .is_some_and(|next| matches!(*next, "working" | "on" | "doing" | "running" | "busy"));
-    let given = between.windows(2).any(|pair| {
+    let told: Vec<&str> = between
+        .iter()
+        .filter(|word| !matches!(**word, "just" | "already" | "only" | "also"))
+        .copied()
+        .collect();
+    let given = told.windows(2).any(|pair| {
         matches!(pair[0], "i" | "we" | "you" | "i've")
             && matches!(
                 pair[1],
@@ -286,7 +318,9 @@ pub(super) fn ceases(words: &[&str]) -> bool {
     let words = strip_soft(words);
     let Some(first) = words.first().copied() else { return false };
     let rest = &words[1..];
-    if has(&["cease", "desist"], first) || CEASE.iter().any(|phrase| words.starts_with(phrase)) {
+    if has(&["cease", "desist", "abandon", "discontinue"], first)
+        || CEASE.iter().any(|phrase| words.starts_with(phrase))
+    {
         return true;
     }
     let activity = rest.first().is_some_and(|next| next.ends_with("ing") && next.len() > 5);
@@ -355,4 +389,20 @@ fn is_its_work(rest: &[&str]) -> bool {
     let at_it =
         matches!(rest.first().copied(), Some("working" | "processing" | "running" | "whatever" | "what"));
     at_it || rest.iter().all(|word| has(OWN, word) || has(words::WORK, word) || has(words::SOFT, word))
+}
+
+/// What a lane is told, and that means the end: "that's enough", "we don't need it any more", "no need to go on".
+pub(super) fn tells_the_end(post: &[&str]) -> bool {
+    let pair = |one: &str, two: &str| post.windows(2).any(|pair| pair == [one, two]);
+    let unneeded =
+        no_more(post) && post.iter().any(|word| matches!(*word, "need" | "needed" | "want" | "wanted"));
+    let no_need = post
+        .windows(3)
+        .enumerate()
+        .any(|(at, three)| three == ["no", "need", "to"] && continues(&post[at + 3..]));
+    pair("never", "mind")
+        || pair("that's", "enough")
+        || unneeded
+        || no_need
+        || post.iter().any(|word| has(words::CANCELLING, word))
 }

@@ -42,7 +42,15 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
                     between[between.len() - 2],
                     "one" | "it" | "that" | "thing" | "job" | "mission" | "task"
                 );
-            if thing || !matches!(around.before(), "with" | "using" | "via" | "through" | "by") {
+            let other =
+                matches!(
+                    around.before(),
+                    "with" | "using" | "via" | "through" | "by" | "about" | "to" | "like"
+                ) && !matches!(between.first(), Some(&"what" | &"whatever" | &"everything" | &"anything"))
+                    && !between.iter().any(|word| {
+                        has(words::WORK, word) || matches!(*word, "request" | "order" | "delegation")
+                    });
+            if thing || !other {
                 return Some(Act::Control(ControlAction::Cancel));
             }
         }
@@ -94,7 +102,7 @@ pub(super) fn inquired(around: &Around<'_>) -> Option<Act> {
         return Some(Act::Control(ControlAction::Read));
     }
     let there = *asks == "where" && matches!(verb, "is" | "are" | "stands");
-    (!has(words::MODAL, verb)
+    ((!has(words::MODAL, verb) || verb == "will")
         && !matches!(verb, "should" | "knows" | "to")
         && (there || stands(&around.post)))
     .then_some(Act::Control(ControlAction::Status))
@@ -116,7 +124,13 @@ fn kept_informed(around: &Around<'_>) -> bool {
             .all(|word| matches!(*word, "i'm" | "we're" | "i" | "am" | "we" | "are" | "still" | "been"))
             && matches!(pre[at + 1..], ["for" | "on"] | ["to", "hear", "from"])
     });
-    informs && on || waiting
+    // "Just checking in on CODIE".
+    let checks = matches!(
+        pre,
+        ["checking" | "following" | "circling", .., "on" | "with" | "to"]
+            | ["i'm", "checking" | "following" | "circling", .., "on" | "with"]
+    ) && pre.len() <= 4;
+    informs && on || waiting || checks
 }
 
 /// How something stands: "is working", "is still at it", "is done yet".
@@ -198,6 +212,15 @@ fn looked_at(around: &Around<'_>, verb: &str, between: &[&str], direct: bool) ->
     let work = has(words::WORK, around.behind()) && (verb != "ask" && verb != "tell") && !asks_lane;
     let when = verb == "know"
         || between.iter().any(|word| matches!(*word, "when" | "once" | "whether" | "how" | "if"));
+    let at = between.last() == Some(&"where") && matches!(around.behind(), "is" | "are" | "stands");
+    let looks = verb == "check"
+        && direct
+        && !around.possessive
+        && around.post.iter().all(|word| has(words::SOFT, word));
+    let mission = between.first() == Some(&"on") && between.iter().any(|word| has(words::WORK, word));
+    if at || looks || mission {
+        return Some(ControlAction::Status);
+    }
     let known = when && (stands(&near) || around.post.is_empty());
     (!asks_lane && on
         || !asks_lane && about && !commissioned
@@ -246,6 +269,9 @@ fn is_shown(verb: &str, around: &Around<'_>) -> bool {
 
 /// "Results from CODIE please", "CODIE's output?", "codie result".
 fn results(pre: &[&str], around: &Around<'_>) -> Option<Act> {
+    if pre.iter().any(|word| matches!(*word, "status" | "progress")) {
+        return None;
+    }
     let please = around.asks || around.post.iter().any(|word| matches!(*word, "please" | "pls" | "plz"));
     let soft = |words: &[&str]| words.iter().all(|word| has(words::SOFT, word) || has(words::WORK, word));
     let of = match pre {
@@ -271,7 +297,8 @@ fn headed(around: &Around<'_>) -> Option<Act> {
         "luck", "sign",
     ];
     let pre = strip_soft(&around.pre);
-    if matches!(pre, ["anything", .., "from"]) && around.asks {
+    let heard = matches!(pre, ["got" | "heard" | "hear", .., "from"] | ["any", "sign", .., "from"]);
+    if heard || matches!(pre, ["anything", .., "from"]) && around.asks {
         return Some(Act::Control(ControlAction::Status));
     }
     if let Some(act) = results(pre, around) {
@@ -289,7 +316,15 @@ fn headed(around: &Around<'_>) -> Option<Act> {
     };
     // "Update CODIE to the new API" is something else.
     let deed = pre.last() == Some(&"update") && !around.post.is_empty() && !around.asks;
-    if !deed && head.is_some_and(|head| HEADS.contains(&pre[head]) && of(&pre[head + 1..])) {
+    if !deed
+        && head.is_some_and(|head| {
+            HEADS.contains(&pre[head])
+                && of(match &pre[head + 1..] {
+                    ["report" | "update" | "check", rest @ ..] => rest,
+                    rest => rest,
+                })
+        })
+    {
         return Some(Act::Control(ControlAction::Status));
     }
     let bare = pre.is_empty() || pre == ["any"];

@@ -1,7 +1,7 @@
 //! Requests for work in which a lane is the object: "have CODIE ...", "send this to CODIE", "fix it with CODIE".
 
 use super::ControlAction;
-use super::cancel::ceases;
+use super::cancel::{ceases, tells_the_end};
 use super::clause::strip_soft;
 use super::frame::{Act, Around};
 use super::give::{by_means, commissioned, given, passive, piece, requests_work};
@@ -18,7 +18,9 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     }
     for phrase in words::CAUSE_PHRASES {
         if pre.ends_with(phrase) && directive(&pre[..pre.len() - phrase.len()]) {
-            return Some(followed(phrase[0], around));
+            // "Call CODIE" is done by telephone, "call in CODIE" is not.
+            let verb = if phrase[0] == "call" { "summon" } else { phrase[0] };
+            return Some(followed(verb, around));
         }
     }
     let (verb, before) = pre.split_last()?;
@@ -88,6 +90,7 @@ fn lined_up(before: &[&str]) -> bool {
     before.iter().enumerate().any(|(at, word)| {
         has(&["queue", "line", "schedule", "earmark", "reserve", "save", "tee", "slate"], word)
             && at + 1 < before.len()
+            && !before.iter().any(|word| has(words::SOCIAL, word))
             && directive(&before[..at])
     })
 }
@@ -161,7 +164,7 @@ fn followed(verb: &str, around: &Around<'_>) -> Act {
     if ceases(deed) && verb != "use" {
         return Act::Control(ControlAction::Cancel);
     }
-    let told_so = matches!(verb, "tell" | "let") && post.iter().any(|word| has(words::CANCELLING, word));
+    let told_so = matches!(verb, "tell" | "let") && tells_the_end(post);
     let may_stop = matches!(verb, "tell" | "let")
         && post.windows(2).enumerate().any(|(at, pair)| {
             let rest = &post[at + 2..];
@@ -288,7 +291,10 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
                 )
         }
         "put" | "set" => {
-            post.iter().take(2).any(|word| matches!(*word, "on" | "to" | "onto")) && !post.contains(&"hold")
+            let roll = post.iter().take(5).any(|word| {
+                has(&["hold", "list", "call", "agenda", "page", "map", "payroll", "cover"], word)
+            });
+            post.iter().take(2).any(|word| matches!(*word, "on" | "to" | "onto")) && !roll
         }
         "get" => {
             to || matches!(first, "on" | "started" | "involved" | "onto" | "busy")
@@ -298,7 +304,10 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
             matches!(post, ["to", verb, ..] if has(words::VERBS, verb))
                 || matches!(post, ["on" | "for", thing, ..] if has(words::ARTICLES, thing) || matches!(*thing, "it" | "these" | "those" | QUOTE))
         }
-        "launch" | "activate" | "trigger" | "start" | "charge" | "call" | "queue" | "kick" | "wake" => {
+        "trust" => to || first == "with",
+        "invite" => to && has(words::VERBS, deed_first),
+        "call" => aimed,
+        "launch" | "activate" | "trigger" | "start" | "charge" | "queue" | "kick" | "wake" => {
             post.is_empty() || aimed
         }
         "notify" | "instead" | "contact" | "message" | "ping" => to && !deed_first.is_empty(),

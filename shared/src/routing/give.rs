@@ -146,6 +146,8 @@ pub(super) fn by_means(means: &str, before: &[&str], behind: &str) -> bool {
         "share",
         "discuss",
         "talk",
+        "close",
+        "open",
         "compare",
         "integrate",
         "replace",
@@ -173,7 +175,7 @@ pub(super) fn by_means(means: &str, before: &[&str], behind: &str) -> bool {
         "read",
     ];
     match means {
-        "with" if behind == "as" => false,
+        "with" if behind == "as" || before.iter().any(|word| has(words::SOCIAL, word)) => false,
         "with" if matches!(before, ["this" | "that" | "it", "belongs"]) => true,
         "with" => verb.is_some_and(|verb| !has(&talk, verb)) || passive(before),
         "on" => verb.is_some_and(|verb| {

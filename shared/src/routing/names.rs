@@ -298,7 +298,11 @@ fn is_persons_title(tokens: &[Token], mention: &Mention) -> bool {
             let small = tokens.get(mention.at.end - 1).is_some_and(|own| own.text.contains('.'));
             next.kind == Kind::Word && next.capital && !small && !words::is_known(&next.text)
         });
-    of || ranked || owned || surname
+    // "Cody from accounting"; but "stop CODIE from finishing".
+    let from = !mention.titled
+        && after == Some("from")
+        && word(Some(mention.at.end + 1)).is_some_and(|next| !next.ends_with("ing"));
+    of || ranked || owned || surname || from
 }
 
 /// One letter too many, too few or other, or two in each other's place; the first letter is right.

@@ -128,13 +128,16 @@ fn able(modal: &str, around: &Around<'_>) -> Act {
     if modal.starts_with("wo") && modal != "would" && modal != "won't"
         || matches!(verb, "be" | "have" | "finish" | "not")
     {
-        let status = says(post, words::STATUS) || verb == "finish";
+        let status = says(post, words::STATUS) || verb == "finish" || says(post, &["longer"]);
         return if status { STATUS } else { Act::Named("asks about the lane") };
     }
     if matches!(modal, "will" | "won't") && says(post, &["done", "finish", "ready", "soon"]) {
         return STATUS;
     }
     let ability = has(words::ABILITIES, verb);
+    if matches!(modal, "can" | "could") && matches!(verb, "see" | "know" | "access" | "reach" | "hear") {
+        return Act::Named("asks what the lane is able to do");
+    }
     // "Can CODIE see the repository?" asks, "can CODIE fix the repository?" does not.
     let weak = matches!(modal, "can" | "can't") && ability;
     let near: Vec<&str> =
@@ -173,7 +176,10 @@ fn about_a_fact(first: &str, second: &str, pre: &[&str], around: &Around<'_>) ->
             && has(words::TRAITS, behind)
             // "Was CODIE able to fix it?" asks what came of it.
             && !(behind == "able" && matches!(first, "was" | "were"));
+        let needs =
+            behind == "need" && says(post, &["anything", "me", "my", "us", "our", "input", "something"]);
         let general = matches!(first, "does" | "do" | "doesn't")
+            && !needs
             && !says(post, words::STATUS)
             && !says(post, words::WORK);
         return Some(if described || general { Act::Named("asks about the lane") } else { STATUS });
@@ -184,6 +190,9 @@ fn about_a_fact(first: &str, second: &str, pre: &[&str], around: &Around<'_>) ->
     }
     if let Some(act) = inquired(around) {
         return Some(act);
+    }
+    if matches!(second, "anything" | "something") && says(pre, &["from", "to", "on"]) {
+        return Some(STATUS);
     }
     let all: Vec<&str> = pre.iter().skip(1).chain(post.iter()).copied().collect();
     let about = says(&all, words::STATUS)
@@ -212,10 +221,13 @@ fn stand(first: &str, second: &str, pre: &[&str], after: &[&str], around: &Aroun
         && around.possessive
         && has(words::PLACES, around.behind());
     let expected = first == "when" && says(pre, &["expect", "think", "reckon"]);
+    let stage = matches!(first, "what" | "which" | "since")
+        && says(pre, &["stage", "step", "phase", "percentage", "percent", "time", "wrong", "when"])
+        || first == "what's" && says(pre, &["wrong"]);
     let fate = matches!(first, "whatever" | "what")
         && says(pre, &["happened", "became", "become"])
         && !says(pre, &["if", "when"]);
-    if hindered || stands || latest || plate || expected || fate {
+    if hindered || stands || latest || plate || expected || fate || stage {
         return Some(STATUS);
     }
     let came = first == "what"
@@ -305,7 +317,12 @@ fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<
     if deed && result && !progressive && !capable {
         return Some(READ);
     }
-    if says(&around.post, &["good", "best", "capable", "suited"]) {
+    let described = matches!(second, "is" | "are")
+        && around
+            .post
+            .first()
+            .is_some_and(|next| matches!(*next, "different" | "hosted" | "priced" | "trained" | "made"));
+    if described || says(&around.post, &["good", "best", "capable", "suited"]) {
         return Some(Act::Named("asks about the lane"));
     }
     let work = says(&after, words::WORK) && !capable;

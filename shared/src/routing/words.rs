@@ -42,7 +42,7 @@ pub(super) const SOFT: &[&str] = &[
     "afterwards", "afterward", "additionally", "furthermore", "otherwise", "specifically", "simply", "only", "once",
     "asap", "urgent", "urgently", "fine", "or", "either", "still", "really", "rather", "better", "best", "always",
     "thx", "ty", "lol", "everyone", "friend", "there", "because", "since", "though", "however", "therefore", "hence",
-    "all", "together", "importantly", "reminder", "note", "todo", "quick", "hurry", "emergency",
+    "all", "together", "importantly", "reminder", "note", "todo", "quick", "hurry", "emergency", "woah", "whoa", "wow", "argh", "ugh", "damn", "gosh", "jeez", "hm",
 ];
 
 /// Before a name: part of it.
@@ -207,13 +207,18 @@ pub(super) const THINGS: &[&str] = &[
     "container", "dashboard", "panel", "tab", "button", "endpoint", "api", "schema", "struct", "function", "consumer",
     "credentials", "token", "tokens", "key", "keys", "budget", "costs", "cost", "pricing", "bug", "bugs", "issue",
     "issues", "policy", "rules", "phrase", "phrases", "word", "string", "variable", "flag", "constant", "lane's",
-    "candidate", "position", "salary", "workers", "worker", "workspace", "workspaces", "model", "persona",
+    "candidate", "position", "salary", "ads", "account", "subscription", "license", "meeting", "workers", "worker", "workspace", "workspaces", "model", "persona",
     "personality", "template", "templates", "instructions", "description", "host", "server", "unit", "handler",
+];
+/// Had together with somebody, or done for a machine: no work of his.
+pub(super) const SOCIAL: &[&str] = &[
+    "meeting", "call", "lunch", "dinner", "appointment", "chat", "interview", "date", "coffee", "party", "maintenance", "downtime",
 ];
 /// Given to a lane, and no work.
 pub(super) const NO_WORK: &[&str] = &[
     "break", "rest", "raise", "thanks", "regards", "credit", "kudos", "star", "access", "permission", "permissions",
-    "hint", "time", "chance", "hello", "hi", "thank", "congrats", "compliments", "love", "cookie", "medal", "name",
+    "hint", "number", "key", "keys", "memory", "benefit", "password", "money", "budget", "address", "phone", "gift", "present",
+    "coffee", "lift", "ride", "hug", "time", "chance", "hello", "hi", "thank", "congrats", "compliments", "love", "cookie", "medal", "name",
 ];
 /// A piece of work, before "for CODIE".
 pub(super) const PIECE: &[&str] = &[
@@ -305,7 +310,7 @@ pub(super) const JOINTS: &[&str] = &[
 /// After "is CODIE": what it is like, not how its work stands.
 pub(super) const TRAITS: &[&str] = &[
     "a", "an", "able", "good", "better", "capable", "smart", "called", "named", "real", "human", "like", "supposed",
-    "allowed", "worth", "right", "suitable", "expensive", "faster", "cheaper", "the", "more", "really", "great",
+    "allowed", "worth", "right", "open", "different", "same", "hosted", "trained", "priced", "suitable", "expensive", "faster", "cheaper", "the", "more", "really", "great",
     "known",
 ];
 /// With "cancelled": it is wished, not told.
