@@ -120,7 +120,18 @@ pub(super) fn corrects(texts: &[&str]) -> bool {
         &["no", "not"],
         &["or", "rather"],
     ];
-    const ALONE: &[&[&str]] = &[&["no"], &["nope"], &["wait"], &["hang", "on"], &["hold", "on"], &["sorry"]];
+    const ALONE: &[&[&str]] = &[
+        &["no"],
+        &["nope"],
+        &["wait"],
+        &["hang", "on"],
+        &["hold", "on"],
+        &["sorry"],
+        &["er"],
+        &["erm"],
+        &["uh"],
+        &["um"],
+    ];
     let (all, rest) = (texts, strip_soft(texts));
     let says = |texts: &[&str], marks: &[&[&str]]| marks.iter().any(|mark| texts.starts_with(mark));
     let alone = |texts: &[&str]| ALONE.contains(&texts);
@@ -143,10 +154,15 @@ pub(super) fn takes_back(texts: &[&str]) -> bool {
         &["disregard", "that"],
         &["ignore", "that"],
         &["cancel", "that"],
+        &["don't"],
+        &["don't", "bother"],
+        &["don't", "do", "it"],
+        &["don't", "do", "that"],
+        &["i'll", "do", "it", "myself"],
         &["forget", "i", "asked"],
         &["forget", "i", "said", "anything"],
     ];
-    WORDS.contains(&strip_soft(texts))
+    texts == ["actually", "no"] || WORDS.contains(&strip_soft(texts))
 }
 
 /// Nothing but a lane, behind what takes back the one before: "no wait, the generalist".
@@ -171,6 +187,10 @@ pub(super) fn only_a_lane(texts: &[&str]) -> bool {
         "use",
         "is",
         "said",
+        "should",
+        "can",
+        "must",
+        "after",
     ];
     let lanes = texts.iter().filter(|word| **word == LANE).count();
     lanes == 1

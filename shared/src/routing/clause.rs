@@ -137,6 +137,28 @@ fn joins_requests(tokens: &[Token], sentence: &Sentence, at: usize, mentions: &[
     if !matches!(joint, "and" | "but" | "then" | "so" | "or" | "plus") || at == sentence.tokens.start {
         return false;
     }
+    // "Anyone but CODIE".
+    let exempts = at.checked_sub(1).is_some_and(|before| {
+        has(
+            &[
+                "anyone",
+                "anybody",
+                "anything",
+                "everyone",
+                "everybody",
+                "everything",
+                "nobody",
+                "nothing",
+                "all",
+                "any",
+            ],
+            &tokens[before].text,
+        )
+    });
+    let if_so = joint == "so" && tokens[at - 1].text == "if";
+    if joint == "but" && exempts || if_so {
+        return false;
+    }
     let mut next = at + 1;
     while next < sentence.tokens.end
         && tokens[next].kind == Kind::Word

@@ -205,6 +205,12 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
     {
         return Some(Act::Named("is meant instead"));
     }
+    // "Have CODIE do it, or rather the generalist": to be asked back.
+    let (plain, _) = strip_articles(&between);
+    let rather = matches!(plain, [.., "or", "rather" | "maybe" | "perhaps" | "possibly" | "better"]);
+    if rather && around.post.is_empty() && matches!(earlier, Act::Delegate | Act::Either) {
+        return Some(Act::Either);
+    }
     let only_joints = between.iter().all(|word| has(words::JOINTS, word) || has(words::ARTICLES, word));
     if !only_joints {
         return None;
