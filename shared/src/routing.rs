@@ -23,6 +23,8 @@ mod plan;
 mod question;
 pub mod table;
 mod text;
+#[cfg(test)]
+mod work;
 #[rustfmt::skip]
 mod words;
 
@@ -35,12 +37,15 @@ use crate::ids::VpId;
 use crate::lane::Lanes;
 use clause::{Clause, clauses};
 use findings::Findings;
-use names::Names;
+use names::{Mention, Names};
 use text::{Sentence, Token, sentences, tokens};
 use words::has;
 
 /// The most that is looked at, in bytes; what is behind it decides nothing.
 pub const MAX_ROUTED_BYTES: usize = 64 * 1024;
+
+/// A sentence of more words and marks asks for nothing: nobody speaks so, and its reading takes the square of it.
+const MAX_SENTENCE_TOKENS: usize = 600;
 
 /// What the words want.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -135,7 +140,8 @@ impl Router {
         let mut findings = Findings::new(text, &self.names);
         let sentences: Vec<(Sentence, Vec<Clause<'_>>)> = sentences(&tokens)
             .into_iter()
-            .map(|sentence| (clauses(&tokens, &sentence, &mentions), sentence))
+            .filter(|sentence| sentence.tokens.len() <= MAX_SENTENCE_TOKENS)
+            .map(|sentence| (clauses(&tokens, &sentence, within(&mentions, &sentence)), sentence))
             .map(|(clauses, sentence)| (sentence, clauses))
             .collect();
         let openings: Vec<Vec<&str>> = sentences
@@ -143,11 +149,18 @@ impl Router {
             .map(|(_, clauses)| clauses.first().map(Clause::texts).unwrap_or_default())
             .collect();
         for (index, (sentence, clauses)) in sentences.iter().enumerate() {
-            let then = &openings[index + 1..openings.len().min(index + 4)];
-            findings.read(&tokens, sentence, clauses, then, &mentions);
+            let then = &openings[index + 1..openings.len().min(index + 6)];
+            findings.read(&tokens, sentence, clauses, then, within(&mentions, sentence));
         }
         findings.decide()
     }
+}
+
+/// The mentions of a sentence.
+fn within<'a>(mentions: &'a [Mention], sentence: &Sentence) -> &'a [Mention] {
+    let from = mentions.partition_point(|mention| mention.at.start < sentence.tokens.start);
+    let to = mentions.partition_point(|mention| mention.at.start < sentence.tokens.end);
+    &mentions[from..to]
 }
 
 /// The text of these tokens.

@@ -52,6 +52,10 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     if !directive(&around.pre) && !pre.is_empty() {
         return None;
     }
+    let ordered = around.post.iter().all(|word| *word == QUOTE) && pre.is_empty() && field(place);
+    if ordered {
+        return Some(Act::Delegate);
+    }
     if !alone {
         let act = subject(around, pre.is_empty());
         let asks = around.asks || has(words::WH, around.behind());
@@ -102,12 +106,16 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
             if behind && !around.asks {
                 return Some(Act::Delegate);
             }
-            let later = stated && place.then.iter().any(|then| give::requests_work(then));
+            let later = stated && place.then.iter().take(3).any(|then| give::requests_work(then));
             return if later { Some(Act::Delegate) } else { act };
         }
     }
     // "Good morning, CODIE! Port the job."
     if place.clauses[..=place.clause].iter().all(|clause| greets(&clause.texts())) {
+        // "Generalist. Trip plan. Kyoto. Go."
+        if place.then.iter().any(|then| matches!(then[..], ["go"])) {
+            return Some(Act::Delegate);
+        }
         let then = place.then.first()?;
         return called(then, false, false).filter(|_| place.clause + 1 == place.clauses.len());
     }

@@ -12,7 +12,11 @@ pub(super) fn sets_it_to_work(texts: &[&str]) -> bool {
         let pronoun = has(&["it", "him", "her", "them"], three[1]);
         let work = match three[0] {
             "have" | "let" | "make" => has(words::VERBS, three[2]),
-            "give" | "pass" | "send" | "hand" | "assign" => !has(words::NO_WORK, three[2]),
+            // "Send it here" is no gift to it.
+            "give" | "pass" | "send" | "hand" | "assign" => {
+                has(words::ARTICLES, three[2])
+                    || matches!(three[2], "these" | "some" | "all" | "there" | "over")
+            }
             _ => three[2] == "to" || three[2] == "for",
         };
         !ceases(&texts[at + 2..]) && has(words::TO_IT, three[0]) && pronoun && work && directive(&texts[..at])
@@ -48,7 +52,7 @@ pub(super) fn passes(texts: &[&str]) -> bool {
 }
 
 /// "Kill it", "please shut it down", "is it alive?", "what's happening there?": of the lane named before.
-pub(super) fn asks_after_it(texts: &[&str], asks: bool) -> Option<ControlAction> {
+pub(super) fn asks_after_it(texts: &[&str], asks: bool, asked: bool) -> Option<ControlAction> {
     let it = |word: &str| matches!(word, "it" | "that" | "this" | "them");
     let ends = texts.windows(2).enumerate().any(|(at, pair)| {
         let verb = has(words::CANCEL, pair[0])
@@ -82,11 +86,23 @@ pub(super) fn asks_after_it(texts: &[&str], asks: bool) -> Option<ControlAction>
     let owned = texts.windows(2).any(|pair| {
         matches!(pair[0], "its" | "his" | "her" | "their") && has(words::RESULTS, pair[1])
             || pair[0] == "the" && has(&["result", "results", "outcome", "output", "findings"], pair[1])
+            || asked && pair[0] == "the" && has(words::RESULTS, pair[1])
     });
     let shows =
         texts.iter().enumerate().any(|(at, word)| has(words::OBTAIN, word) && directive(&texts[..at]));
-    let bare = matches!(texts, [show, rest @ ..] if matches!(*show, "show" | "read") && !rest.is_empty()
-        && rest.iter().all(|word| matches!(*word, "me" | "us" | "it" | "them" | "to" | "please")));
+    let shown =
+        texts.iter().position(|word| matches!(*word, "show" | "read" | "repeat" | "paste" | "resend"));
+    let bare = shown.is_some_and(|at| {
+        let rest = &texts[at + 1..];
+        directive(&texts[..at])
+            && !rest.is_empty()
+            && rest.iter().all(|word| matches!(*word, "me" | "us" | "it" | "them" | "to" | "please"))
+    });
+    let going =
+        asks && !texts.is_empty() && texts.len() <= 3 && texts.iter().all(|word| has(words::STATUS, word));
+    if going {
+        return Some(ControlAction::Status);
+    }
     if found || owned && shows || bare {
         return Some(ControlAction::Read);
     }

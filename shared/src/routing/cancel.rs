@@ -216,6 +216,12 @@ fn wished(around: &Around<'_>) -> bool {
 /// "Call off CODIE", "shut CODIE down", "take CODIE off that", "bring CODIE's run to a halt".
 fn around_lane(around: &Around<'_>) -> bool {
     let away = |word: &str| matches!(word, "off" | "down");
+    if let Some((verb, before)) = around.pre.split_last()
+        && matches!(*verb, "call" | "pull")
+        && around.behind() == "back"
+    {
+        return directive(before);
+    }
     if let [before @ .., verb, particle] = &around.pre[..]
         && has(PARTICLE, verb)
         && away(particle)

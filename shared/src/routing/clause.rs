@@ -1,5 +1,6 @@
 //! Sentences in clauses.
 
+use super::anaphora::corrects;
 use super::names::Mention;
 use super::text::{Kind, Sentence, Token};
 use super::words::{self, has};
@@ -110,9 +111,39 @@ fn without_asides(clauses: Vec<Clause<'_>>) -> Vec<Clause<'_>> {
                 continue;
             }
         }
+        let deed = clause.words.first().is_some_and(|word| has(words::VERBS, word.text));
+        if deed
+            && clause.before == Some(Kind::Comma)
+            && let Some(mended) = mended(&found)
+        {
+            let (at, mut whole) = mended;
+            whole.words.extend(clause.words);
+            whole.after = clause.after;
+            found.truncate(at);
+            found.push(whole);
+            continue;
+        }
         found.push(clause);
     }
     found
+}
+
+/// "Have the generalist, sorry, I mean CODIE, ...": where it begins, and with the lane that is meant.
+fn mended<'a>(found: &[Clause<'a>]) -> Option<(usize, Clause<'a>)> {
+    let meant = found.last().filter(|last| corrects(&last.texts()))?;
+    let lane = *meant.words.last().filter(|word| word.mention.is_some())?;
+    let at = found[..found.len() - 1].iter().rposition(|clause| {
+        let cause = clause
+            .words
+            .len()
+            .checked_sub(2)
+            .is_some_and(|_| clause.words.iter().any(|word| has(words::CAUSE, word.text)));
+        cause && clause.words.last().is_some_and(|word| word.mention.is_some())
+    })?;
+    let mut whole = found[at].clone();
+    whole.words.pop();
+    whole.words.push(lane);
+    Some((at, whole))
 }
 
 /// Begins another clause; marks in a row are one.

@@ -10,6 +10,12 @@ use super::words::{self, LANE, QUOTE, has};
 
 const STATUS: Act = Act::Control(ControlAction::Status);
 
+/// How a thing is that somebody is called for.
+const PANIC: &[&str] = &[
+    "down", "broken", "dead", "red", "failing", "burning", "stuck", "out", "crashing", "offline", "gone",
+    "slow",
+];
+
 /// What is asked for, if the words before the lane ask at all.
 pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     let pre = &around.pre[..];
@@ -17,13 +23,23 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
         return Some(Act::Delegate);
     }
     for phrase in words::CAUSE_PHRASES {
-        if pre.ends_with(phrase) && directive(&pre[..pre.len() - phrase.len()]) {
+        let chosen = phrase == &["go", "with"]
+            && matches!(
+                strip_soft(&pre[..pre.len().saturating_sub(2)]),
+                ["we'll" | "i'll"] | ["we" | "i", "will"]
+            );
+        if pre.ends_with(phrase) && (chosen || directive(&pre[..pre.len() - phrase.len()])) {
             // "Call CODIE" is done by telephone, "call in CODIE" is not.
             let verb = if phrase[0] == "call" { "summon" } else { phrase[0] };
             return Some(followed(verb, around));
         }
     }
     let (verb, before) = pre.split_last()?;
+    // "Prod is down get CODIE on it".
+    let before = match before {
+        [.., "is" | "are", state] if before.len() <= 5 && has(PANIC, state) => &[],
+        before => before,
+    };
     if has(words::CAUSE, verb) && requested(verb, before) {
         return Some(followed(verb, around));
     }
@@ -79,8 +95,8 @@ fn begun(pre: &[&str], around: &Around<'_>) -> bool {
     let piece = |word: &str| has(words::WORK, word) && word != "work";
     let between = &pre[at + 1..];
     let with = matches!(around.before(), "with" | "for" | "to" | "on" | "in" | "at" | "via")
-        && between.iter().any(|word| piece(word))
-        && between.iter().any(|word| matches!(*word, "a" | "an" | "new" | "another" | "this"));
+        && (between.contains(&"something") || between.iter().any(|word| piece(word)))
+        && between.iter().any(|word| matches!(*word, "a" | "an" | "new" | "another" | "this" | "something"));
     let named = piece(around.behind()) && around.indefinite;
     with || named
 }
@@ -202,7 +218,9 @@ fn relayed(post: &[&str]) -> bool {
         .windows(2)
         .position(must)
         .is_some_and(|at| at < 2 && post[at + 2..].iter().take(2).any(|word| has(words::VERBS, word)));
-    duty || post.windows(2).any(|pair| matches!(pair[0], "need" | "needs") && pair[1].ends_with("ing"))
+    let mine = post.windows(2).any(|pair| matches!(pair, ["i" | "we", "need" | "want"]));
+    mine || duty
+        || post.windows(2).any(|pair| matches!(pair[0], "need" | "needs") && pair[1].ends_with("ing"))
 }
 
 /// Behind the other lanes that are named with it.
@@ -308,7 +326,7 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
         "invite" => to && has(words::VERBS, deed_first),
         "call" => aimed,
         "launch" | "activate" | "trigger" | "start" | "charge" | "queue" | "kick" | "wake" => {
-            post.is_empty() || aimed
+            post.is_empty() || aimed || first == "up"
         }
         "notify" | "instead" | "contact" | "message" | "ping" => to && !deed_first.is_empty(),
         _ => true,

@@ -3,7 +3,7 @@
 use super::cancel::ceases;
 use super::clause::{Clause, strip_soft};
 use super::frame::{Act, Around, Place};
-use super::give::{by_means, requests_work};
+use super::give::{by_means, passive, requests_work};
 use super::names::Whom;
 use super::opening::directive;
 use super::plan::is_thing;
@@ -61,8 +61,11 @@ const NO_RECRUIT: &[&str] = &[
 
 /// What is asked of a lane that is brought in.
 pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
-    let engaged =
-        recruited(place, around) || consulted(around) || assured(around) || performed(place, around);
+    let engaged = recruited(place, around)
+        || consulted(around)
+        || assured(around)
+        || performed(place, around)
+        || named_behind(place, around);
     if engaged {
         let deed = strip_soft(around.post.strip_prefix(&["to"]).unwrap_or(&around.post));
         return (!ceases(deed)).then_some(Act::Delegate);
@@ -101,6 +104,7 @@ fn recruited(place: &Place<'_>, around: &Around<'_>) -> bool {
                 && (matches!(*thing, "the" | "a" | "an" | "this" | "that" | "my" | "our")
                     || thing.ends_with("ing"))
         }
+        ["on", thing, ..] => known && (has(words::ARTICLES, thing) || *thing == "it"),
         ["charge", "of", ..] | ["the", "task" | "job", ..] => known,
         _ => false,
     }
@@ -198,6 +202,23 @@ fn assured(around: &Around<'_>) -> bool {
     let able = matches!(verb, "can" | "could" | "would" | "might");
     let deed = around.post.get(1).is_some_and(|next| has(words::VERBS, next) && !has(words::ABILITIES, next));
     (tries || chance || great) && able && deed
+}
+
+/// "I need it translated, by the General VP".
+fn named_behind(place: &Place<'_>, around: &Around<'_>) -> bool {
+    let Some(before) = place.clause.checked_sub(1).map(|at| place.clauses[at].texts()) else { return false };
+    let comma = place.clauses[place.clause].before == Some(Kind::Comma);
+    comma
+        && around.pre.len() == 1
+        && matches!(around.before(), "by" | "with" | "using" | "via")
+        && !around.possessive
+        && (passive(&before) || requests_work(&before) || wanted_done(&before))
+}
+
+/// "I need the letter translated".
+fn wanted_done(texts: &[&str]) -> bool {
+    let wishes = matches!(strip_soft(texts), ["i" | "we" | "i'd", "need" | "want" | "like", ..]);
+    wishes && texts.iter().any(|word| word.len() > 4 && word.ends_with("ed") || has(words::DONE_BY, word))
 }
 
 /// "Handing this to CODIE: bump the deps", "delegating to CODIE: ...".

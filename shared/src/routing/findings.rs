@@ -7,7 +7,7 @@ use super::anaphora::{
 };
 use super::clause::Clause;
 use super::frame::{Act, Place, act};
-use super::hedge::{hedged, text_from};
+use super::hedge::{condition_from, hedged, text_from};
 use super::missions::{about_missions, named_mission};
 use super::names::{Mention, Names, Whom};
 use super::text::{Sentence, Token};
@@ -54,8 +54,10 @@ impl<'a> Findings<'a> {
     ) {
         let whole = span(tokens, sentence.tokens.clone());
         let hedge = hedged(clauses, sentence.asks, then);
-        let text_from = if whole.start < self.text_until { Some(0) } else { text_from(clauses) };
-        if text_from.is_some() {
+        let condition = condition_from(clauses).filter(|_| !sentence.asks);
+        let in_text = whole.start < self.text_until;
+        let text_from = if in_text { Some(0) } else { text_from(clauses) };
+        if text_from.is_some() && !in_text {
             self.text_until =
                 self.text[whole.start..].find('\n').map_or(self.text.len(), |at| whole.start + at);
         }
@@ -82,6 +84,9 @@ impl<'a> Findings<'a> {
                         Act::Named("in a text that is spoken of")
                     }
                     (Act::Delegate, Some(why)) => Act::Named(why),
+                    (Act::Delegate, _) if condition.is_some_and(|at| index > at) => {
+                        Act::Named("only under a condition")
+                    }
                     (Act::Named(_), _) if self.shouted && at_work => Act::Control(ControlAction::Cancel),
                     _ => act,
                 };
@@ -100,7 +105,12 @@ impl<'a> Findings<'a> {
             && let Some(action) = about_missions(tokens, sentence, mission.is_some(), spoken_of)
         {
             let act = Act::Control(action);
-            let (whom, at_work) = (Whom::All, false);
+            let many = tokens[sentence.tokens.clone()]
+                .iter()
+                .any(|token| has(&["all", "every", "both", "missions"], &token.text));
+            // "Kill that mission": of the lane that was spoken of.
+            let lane = self.found.last().filter(|_| spoken_of && mission.is_none() && !many);
+            let (whom, at_work) = (lane.map_or(Whom::All, |last| last.whom.clone()), false);
             self.found.push(Finding { whom, act, at_work, sentence: whole.clone(), words: whole });
         }
         self.shouted = clauses.iter().all(|clause| is_a_shout(&clause.texts()));
@@ -121,9 +131,15 @@ impl<'a> Findings<'a> {
             let open = matches!(last.act, Act::Named(_) | Act::Control(ControlAction::Status));
             (open && (same || !passes(&texts))).then_some(Act::Delegate)
         } else {
-            asks_after_it(&texts, asks).map(Act::Control).filter(|act| match act {
-                Act::Control(ControlAction::Cancel) => same && last.at_work,
-                _ => matches!(last.act, Act::Named(_) | Act::Refused | Act::Control(ControlAction::Status)),
+            asks_after_it(&texts, asks, matches!(last.act, Act::Control(_))).map(Act::Control).filter(|act| {
+                match act {
+                    Act::Control(ControlAction::Cancel) => {
+                        same && (last.at_work || matches!(last.act, Act::Control(_)))
+                    }
+                    _ => {
+                        matches!(last.act, Act::Named(_) | Act::Refused | Act::Control(ControlAction::Status))
+                    }
+                }
             })
         };
         if let Some(act) = act {

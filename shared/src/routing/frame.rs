@@ -211,7 +211,12 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
     if rather && around.post.is_empty() && matches!(earlier, Act::Delegate | Act::Either) {
         return Some(Act::Either);
     }
-    let only_joints = between.iter().all(|word| has(words::JOINTS, word) || has(words::ARTICLES, word));
+    // "To the generalist or to CODIE".
+    let again = |word: &str| {
+        matches!(between[0], "and" | "or") && matches!(word, "to" | "for" | "by" | "with" | "from")
+    };
+    let only_joints =
+        between.iter().all(|word| has(words::JOINTS, word) || has(words::ARTICLES, word) || again(word));
     if !only_joints {
         return None;
     }
@@ -229,7 +234,8 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
 /// "The coder VP class", "CODIE's prompt".
 fn is_part_of_the_program(around: &Around<'_>) -> bool {
     let thing = around.behind();
-    if !has(words::THINGS, thing) {
+    let work = around.post.iter().take(3).any(|word| has(words::WORK, word));
+    if !has(words::THINGS, thing) || work || around.possessive && thing == "implementation" {
         return false;
     }
     // "Have CODIE test the parser": a verb.

@@ -43,12 +43,29 @@ fn is_conditional(clauses: &[Clause<'_>]) -> bool {
         .take(4)
         .any(|word| matches!(*word, "you" | "you're" | "u" | "comes" | "possible" | "you've"));
     let begins = matches!(head.first().copied(), Some("if" | "unless" | "suppose"))
+        // "Should the client say yes, ..."
+        || matches!(head, ["should", next, _, ..] if !matches!(*next, "i" | "we" | "you"))
         || head.starts_with(&["in", "case"])
         || head.starts_with(&["in", "the", "event"])
         || event && !yours;
     let polite =
         head.get(1).is_some_and(|word| has(words::POLITE_IF, word)) && head.len() <= 6 || is_courtesy(head);
     begins && !polite && clauses.len() > 1 && first.words.iter().all(|word| word.mention.is_none())
+}
+
+/// The clause whose condition is on what follows: "find out if we have one, and if we don't, have CODIE ...".
+pub(super) fn condition_from(clauses: &[Clause<'_>]) -> Option<usize> {
+    (1..clauses.len()).find(|at| {
+        let clause = &clauses[*at];
+        let texts = clause.texts();
+        let head = strip_soft(&texts);
+        let polite =
+            head.get(1).is_some_and(|word| has(words::POLITE_IF, word) && !matches!(*word, "we" | "it's"))
+                || is_courtesy(head);
+        matches!(head, ["if" | "unless", _, _, ..])
+            && !polite
+            && clause.words.iter().all(|word| word.mention.is_none())
+    })
 }
 
 /// "If it isn't too much trouble", "whenever it suits".

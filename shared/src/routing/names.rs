@@ -129,7 +129,7 @@ impl Names {
     /// Whether these words are a name and nothing else.
     pub(super) fn is_name(&self, words: &str) -> bool {
         let key: String = words
-            .split(|c: char| c.is_whitespace() || matches!(c, '-' | '(' | ')'))
+            .split(|c: char| c.is_whitespace() || matches!(c, '-' | '\u{2010}' | '\u{2011}' | '(' | ')'))
             .map(normal)
             .filter(|word| word != "the")
             .collect();
@@ -162,7 +162,11 @@ impl Names {
             next.kind != Kind::Hyphen
                 && (next.kind != Kind::Word || has(&["please", "pls", "now"], &next.text))
         });
-        if token.kind != Kind::Word || token.possessive || !token.called && !(to && ends) {
+        // "Have coder do it".
+        let caused = tokens[..at].last().is_some_and(|before| has(&["have", "let"], &before.text))
+            && tokens.get(at + 1).is_some_and(|next| has(words::VERBS, &next.text))
+            && tokens.get(at + 2).is_some_and(|next| has(words::ARTICLES, &next.text) || next.text == "it");
+        if token.kind != Kind::Word || token.possessive || !token.called && !caused && !(to && ends) {
             return None;
         }
         let lane =

@@ -27,6 +27,7 @@ const OPENINGS: &[&str] = &[
     "i mean|meant that|to|say?",
     "i've|i|we've|we have? decided to|that?",
     "i|we hereby",
+    "may|can|could|might i|we ask|request that? you",
     "i don't suppose you|we could|can",
     "would|could|will you be so|very kind|good|nice|sweet as? to",
     "might|may|would be good|nice|great|best|better|wise|worth to",

@@ -325,7 +325,9 @@ fn open(first: &str, second: &str, pre: &[&str], around: &Around<'_>) -> Option<
     if described || says(&around.post, &["good", "best", "capable", "suited"]) {
         return Some(Act::Named("asks about the lane"));
     }
-    let work = says(&after, words::WORK) && !capable;
+    let advice = says(&pre[1..], &["should", "would"]) && !late;
+    let runs = around.behind() == "run" && !says(pre, words::WORK);
+    let work = says(&after, words::WORK) && !capable && !runs && !advice;
     let status = says(&after, words::STATUS)
         || work
         || late

@@ -16,6 +16,8 @@ pub(super) fn of_gerund(list: &[&'static str], word: &str) -> Option<&'static st
 
 /// Whether the list has this word.
 pub(super) fn has(list: &[&str], word: &str) -> bool {
+    #[cfg(test)]
+    super::work::count();
     list.contains(&word)
 }
 
@@ -140,7 +142,7 @@ pub(super) const VERBS: &[&str] = &[
     "critique", "grade", "curate", "source", "cite", "quote", "price", "quantify", "handcraft", "mock", "stub",
     "instrument", "log", "trace", "grep", "diff", "squash", "cherry", "stage", "seed", "populate", "dedupe",
     "deduplicate", "normalize", "normalise", "sanitize", "escape", "encode", "decode", "compress", "decompress", "zip",
-    "unzip", "attach",
+    "unzip", "attach", "deal", "repair", "mend", "chase", "rework", "revise", "redesign", "revamp", "provision", "wrap", "streamline",
 ];
 
 /// Stop a mission.
@@ -152,14 +154,14 @@ pub(super) const CANCEL: &[&str] = &[
 pub(super) const INSPECT: &[&str] = &[
     "check", "show", "list", "give", "get", "tell", "report", "see", "view", "look", "find", "update", "know", "hear",
     "inform", "display", "fetch", "monitor", "track", "ping", "print", "follow", "watch", "share", "provide", "send",
-    "ask", "notify", "alert", "peek", "glance",
+    "ask", "gimme", "notify", "alert", "peek", "glance",
 ];
 /// Ask for what came of it.
 pub(super) const OBTAIN: &[&str] = &[
     "read", "show", "open", "fetch", "get", "give", "bring", "display", "print", "summarize", "summarise", "see",
     "view", "download", "send", "list", "pull", "email", "forward", "tell", "share", "find", "present", "retrieve",
     "grab", "load", "want", "need", "look", "paste", "review", "collect", "know", "check", "quote", "hand", "dump", "copy",
-    "recap", "explain", "walk", "sum", "compare", "remind", "repeat", "cat", "tail", "save", "export", "attach", "post", "throw",
+    "recap", "gimme", "explain", "walk", "sum", "compare", "remind", "repeat", "cat", "tail", "save", "export", "attach", "post", "throw",
 ];
 
 /// How it stands.
@@ -177,8 +179,8 @@ pub(super) const RESULTS: &[&str] = &[
     "summary", "receipt", "receipts", "log", "logs", "writeup", "response", "reply", "deliveries", "document", "draft",
     "essay", "poem", "diff", "analysis", "conclusion", "conclusions", "numbers", "figures", "notes", "slides", "deck",
     "pr", "prs", "memo", "proposal", "recommendations", "suggestions", "commits", "screenshot", "screenshots", "translation",
-    "spreadsheet", "itinerary", "shortlist", "verdict", "changes", "text", "transcript", "solution", "gist", "rundown",
-    "highlights",
+    "spreadsheet", "itinerary", "shortlist", "verdict", "changes", "text", "transcript", "solution", "gist", "tl;dr", "tldr", "rundown",
+    "highlights", "implementation",
 ];
 /// What it is at.
 pub(super) const WORK: &[&str] = &[
