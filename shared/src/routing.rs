@@ -7,6 +7,7 @@
 mod address;
 mod anaphora;
 mod cancel;
+mod cease;
 mod clause;
 mod control;
 mod delegate;

@@ -60,7 +60,7 @@ fn no_request_that_is_quoted_or_pasted_asks_for_anything() {
     for phrase in delegations() {
         let text = phrase.text.replace(['"', '`', '\u{201c}', '\u{201d}', '\u{ab}', '\u{bb}'], "");
         let line = text.replace('\n', " ");
-        let quoted = text.lines().map(|line| format!("> {line}\n")).collect::<String>();
+        let quoted = format!("> {}\n", text.replace('\n', "\n> "));
         for wrapped in [
             format!("```\n{text}\n```"),
             format!("Why does this fail?\n```text\n{text}\n```\n"),

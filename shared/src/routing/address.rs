@@ -1,6 +1,6 @@
 //! The lane is called or is the subject: "CODIE, fix the tests", "CODIE should do it".
 
-use super::cancel::ceases;
+use super::cease::ceases;
 use super::clause::strip_soft;
 use super::frame::{Act, Around, Place};
 use super::opening::{courteous, directive};
@@ -137,10 +137,10 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
 
 /// "This one is a CODIE job", "this needs CODIE", "whichever VP is free should do it".
 fn is_its_job(pre: &[&str], around: &Around<'_>) -> bool {
-    let this = matches!(pre, ["this" | "this's" | "that" | "that's", ..] | ["it's", ..]);
+    let this = matches!(pre, ["this" | "this's" | "that" | "that's" | "it's", ..]);
     let job =
         matches!(around.post[..], ["job" | "task" | "territory" | "work" | "thing" | "matter" | "turf"]);
-    let is_a = matches!(pre, [_, "is"] | [_, "one", "is"] | [_, "one's"] | ["this's" | "that's" | "it's"]);
+    let is_a = matches!(pre, [_, "is" | "one's"] | [_, "one", "is"] | ["this's" | "that's" | "it's"]);
     let needs =
         matches!(pre, ["this" | "that", "needs"] | ["this", "one", "needs"]) && around.post.is_empty();
     let free = pre == ["whichever"]
@@ -219,7 +219,7 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
         // "CODIE can stop now."
         let may_drop = matches!(verb, "can" | "may")
             && rest.first().is_some_and(|word| matches!(*word, "drop" | "skip" | "stop" | "leave"));
-        if (!needs_to || to) && ceases(&rest) || may_drop {
+        if (!needs_to || to) && ceases(rest) || may_drop {
             return Some(Act::Control(ControlAction::Cancel));
         }
         let asked = (!needs_to || to) && does && (!weak || known && given) || charged && !weak;
@@ -246,6 +246,7 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
 
 /// What is said to a lane that was called by its name.
 fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
+    const HEADS: &[&str] = &["status", "progress", "eta", "update", "news"];
     // "CODIE, great work" is praise.
     const PRAISE: &[&str] = &[
         "job", "work", "stuff", "one", "effort", "catch", "try", "point", "idea", "question", "going", "done",
@@ -287,7 +288,7 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
         return Some(Act::Delegate);
     }
     let second = said.get(1).copied().unwrap_or_default();
-    if ceases(said) || matches!(said, ["enough"] | ["that's", "enough"] | ["never", "mind"] | ["nevermind"]) {
+    if ceases(said) || matches!(said, ["enough" | "nevermind"] | ["that's", "enough"] | ["never", "mind"]) {
         return Some(Act::Control(ControlAction::Cancel));
     }
     if has(words::MODAL, verb) && second == "you" || directive(&said[..said.len().min(4)]) && said.len() > 2 {
@@ -309,7 +310,6 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
     {
         return Some(Act::Delegate);
     }
-    const HEADS: &[&str] = &["status", "progress", "eta", "update", "news"];
     if has(HEADS, verb) && said.iter().skip(1).all(|word| has(words::SOFT, word)) {
         return Some(Act::Control(ControlAction::Status));
     }

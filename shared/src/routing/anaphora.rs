@@ -1,7 +1,7 @@
 //! Clauses that speak of what was said before: "have it write a poem", "is it done?", "no wait, the other one".
 
 use super::ControlAction;
-use super::cancel::ceases;
+use super::cease::ceases;
 use super::clause::strip_soft;
 use super::opening::directive;
 use super::words::{self, LANE, has};
@@ -78,7 +78,7 @@ pub(super) fn asks_after_it(texts: &[&str], asks: bool, asked: bool) -> Option<C
         .iter()
         .skip(1)
         .any(|word| !subject(word) && has(words::STATUS, word) || matches!(*word, "still" | "yet"));
-    let short = texts.len() <= 8 && texts.iter().skip(1).take(4).any(|word| subject(word));
+    let short = texts.len() <= 8 && texts.iter().skip(1).take(4).any(&subject);
     // "What did it find?", "show me its report".
     let found = asks
         && matches!(texts.first(), Some(&"what" | &"which" | &"where"))
@@ -90,9 +90,9 @@ pub(super) fn asks_after_it(texts: &[&str], asks: bool, asked: bool) -> Option<C
     });
     let shows =
         texts.iter().enumerate().any(|(at, word)| has(words::OBTAIN, word) && directive(&texts[..at]));
-    let shown =
+    let displays =
         texts.iter().position(|word| matches!(*word, "show" | "read" | "repeat" | "paste" | "resend"));
-    let bare = shown.is_some_and(|at| {
+    let bare = displays.is_some_and(|at| {
         let rest = &texts[at + 1..];
         directive(&texts[..at])
             && !rest.is_empty()

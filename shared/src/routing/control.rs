@@ -68,9 +68,6 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
 
 /// "I wonder how CODIE is doing", "I haven't heard from the generalist".
 pub(super) fn inquired(around: &Around<'_>) -> Option<Act> {
-    if kept_informed(around) {
-        return Some(Act::Control(ControlAction::Status));
-    }
     const SILENT: &[&str] =
         &["haven't", "havent", "hasn't", "not", "no", "never", "nothing", "radio", "didn't"];
     const HEARD: &[&str] = &[
@@ -82,6 +79,9 @@ pub(super) fn inquired(around: &Around<'_>) -> Option<Act> {
         "i", "i'm", "im", "i'd", "am", "was", "do", "don't", "dont", "you", "we", "any", "no", "not", "have",
         "got", "like", "to", "would", "want", "wanted", "wanna", "a", "the", "about", "as", "of",
     ];
+    if kept_informed(around) {
+        return Some(Act::Control(ControlAction::Status));
+    }
     let says = |list: &[&str]| around.pre.iter().any(|word| has(list, word));
     if around.before() == "from"
         && says(SILENT)
@@ -149,13 +149,13 @@ fn made_by_it(between: &[&str], post: &[&str]) -> bool {
     let perfect =
         |word: &&&str| matches!(**word, "has" | "have" | "had" | "just" | "already" | "recently" | "last");
     let Some(did) = post.iter().find(|word| !perfect(word)) else { return false };
-    let past = did.len() > 3 && did.ends_with("ed") || has(words::PAST, did);
+    let acted = did.len() > 3 && did.ends_with("ed") || has(words::PAST, did);
     let Some(last) = between.last() else { return false };
     let noun = !has(words::PREPOSITIONS, last)
         && !has(words::JOINTS, last)
         && !matches!(*last, "if" | "whether" | "how" | "why" | "where" | "until" | "because" | "sure")
         && (between.len() > 1 || !has(DETERMINERS, last));
-    past && noun && between.iter().any(|word| has(DETERMINERS, word))
+    acted && noun && between.iter().any(|word| has(DETERMINERS, word))
 }
 
 /// "Show me what CODIE found", "give me the status of CODIE", "check on CODIE".
@@ -297,8 +297,8 @@ fn headed(around: &Around<'_>) -> Option<Act> {
         "luck", "sign",
     ];
     let pre = strip_soft(&around.pre);
-    let heard = matches!(pre, ["got" | "heard" | "hear", .., "from"] | ["any", "sign", .., "from"]);
-    if heard || matches!(pre, ["anything", .., "from"]) && around.asks {
+    let awaited = matches!(pre, ["got" | "heard" | "hear", .., "from"] | ["any", "sign", .., "from"]);
+    if awaited || matches!(pre, ["anything", .., "from"]) && around.asks {
         return Some(Act::Control(ControlAction::Status));
     }
     if let Some(act) = results(pre, around) {

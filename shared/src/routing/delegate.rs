@@ -1,7 +1,7 @@
 //! Requests for work in which a lane is the object: "have CODIE ...", "send this to CODIE", "fix it with CODIE".
 
 use super::ControlAction;
-use super::cancel::{ceases, tells_the_end};
+use super::cease::{ceases, tells_the_end};
 use super::clause::strip_soft;
 use super::frame::{Act, Around};
 use super::give::{by_means, commissioned, given, passive, piece, requests_work};

@@ -1,6 +1,6 @@
 //! A lane is brought in: "rope CODIE in to fix it", "with CODIE's help, fix it", "get the generalist's take on this".
 
-use super::cancel::ceases;
+use super::cease::ceases;
 use super::clause::{Clause, strip_soft};
 use super::frame::{Act, Around, Place};
 use super::give::{by_means, passive, requests_work};
@@ -139,26 +139,6 @@ fn consulted(around: &Around<'_>) -> bool {
 
 /// "Make sure CODIE fixes it", "see to it that the generalist writes it", "see if CODIE can fix the build".
 fn assured(around: &Around<'_>) -> bool {
-    let pre = &around.pre[..];
-    let verb = around.behind();
-    if matches!(pre, [.., "sure"] | [.., "to" | "see", "it" | "that"] | ["see", "that"] | [.., "ensure"])
-        && directive(pre)
-    {
-        return words::third_person(verb).is_some_and(|base| {
-            !has(words::STATUS, base)
-                && !has(words::CANCEL, base)
-                && !matches!(base, "work" | "run" | "continue" | "keep")
-        });
-    }
-    let tries = matches!(
-        pre,
-        [.., "see" | "check" | "find", "if" | "whether"] | [.., "find", "out", "if" | "whether"]
-    ) && directive(&pre[..pre.len() - 2]);
-    let hopes = matches!(
-        pre,
-        ["hoping"] | ["was" | "i'm" | "im", "hoping"] | ["i", "was" | "am", "hoping"] | ["hoping", "that"]
-    );
-    let chance = hopes || matches!(pre, ["any", "chance"] | ["any", "chance", "that"]) && around.asks;
     const GREAT: &[&str] = &[
         "great",
         "good",
@@ -183,6 +163,24 @@ fn assured(around: &Around<'_>) -> bool {
         "mean",
         "welcome",
     ];
+    let pre = &around.pre[..];
+    let verb = around.behind();
+    if matches!(pre, [.., "sure" | "ensure"] | [.., "to" | "see", "it" | "that"]) && directive(pre) {
+        return words::third_person(verb).is_some_and(|base| {
+            !has(words::STATUS, base)
+                && !has(words::CANCEL, base)
+                && !matches!(base, "work" | "run" | "continue" | "keep")
+        });
+    }
+    let tries = matches!(
+        pre,
+        [.., "see" | "check" | "find", "if" | "whether"] | [.., "find", "out", "if" | "whether"]
+    ) && directive(&pre[..pre.len() - 2]);
+    let hopes = matches!(
+        pre,
+        ["hoping"] | ["was" | "i'm" | "im", "hoping"] | ["i", "was" | "am", "hoping"] | ["hoping", "that"]
+    );
+    let chance = hopes || matches!(pre, ["any", "chance"] | ["any", "chance", "that"]) && around.asks;
     let would = pre.iter().any(|word| matches!(*word, "it'd" | "would" | "i'd" | "that'd" | "we'd"));
     let best = pre == ["best", "if"] || pre == ["better", "if"];
     let great =
@@ -235,10 +233,7 @@ fn performed(place: &Place<'_>, around: &Around<'_>) -> bool {
     let header = match strip_soft(&around.pre) {
         [] => {
             around.possessive
-                && matches!(
-                    around.post[..],
-                    ["turn"] | ["up", "next"] | ["job"] | ["task"] | ["street"] | ["alley"]
-                )
+                && matches!(around.post[..], ["turn" | "job" | "task" | "street" | "alley"] | ["up", "next"])
         }
         ["your", "turn"] | ["over", "to", "you"] => around.post.is_empty(),
         ["this", "is", "up"] => around.possessive,

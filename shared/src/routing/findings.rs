@@ -11,7 +11,7 @@ use super::hedge::{condition_from, hedged, text_from};
 use super::missions::{about_missions, named_mission};
 use super::names::{Mention, Names, Whom};
 use super::text::{Sentence, Token};
-use super::words::{self, has};
+use super::words::has;
 use super::{Because, ControlAction, Intent, Route, RoutedMission, span};
 use crate::ids::VpId;
 

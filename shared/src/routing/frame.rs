@@ -5,7 +5,7 @@ use super::names::{Mention, Whom};
 use super::opening::{negated, past_leisure};
 use super::text::Kind;
 use super::words::{self, LANE, QUOTE, has};
-use super::{ControlAction, address, cancel, control, delegate, engage, give, plan, question};
+use super::{ControlAction, address, cancel, cease, control, delegate, engage, give, plan, question};
 
 /// How many words around a lane are looked at.
 pub(super) const REACH: usize = 60;
@@ -106,7 +106,7 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     let goes_on = told
         && matches!(next[..], ["and" | "then", verb, ..] if !has(words::CANCEL, verb) && !has(words::INSPECT, verb) && give::requests_work(&next[1..]));
     let must = around.post.iter().take_while(|word| has(words::MUST, word) || **word == "to").count();
-    if goes_on && cancel::ceases(&around.post[must..]) {
+    if goes_on && cease::ceases(&around.post[must..]) {
         return Act::Delegate;
     }
     if cancel::listed(place) {

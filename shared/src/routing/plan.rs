@@ -100,8 +100,8 @@ fn parcelled(place: &Place<'_>, header: &[&str]) -> bool {
         let texts = clause.texts();
         let soft = texts.iter().rev().take_while(|word| has(words::SOFT, word)).count();
         let texts = &texts[..texts.len() - soft];
-        let [thing @ .., "to" | "for", LANE] = &texts[..] else {
-            let [thing @ .., "to" | "for", "the", LANE] = &texts[..] else { return false };
+        let [thing @ .., "to" | "for", LANE] = texts else {
+            let [thing @ .., "to" | "for", "the", LANE] = texts else { return false };
             return is_thing(thing);
         };
         is_thing(thing)

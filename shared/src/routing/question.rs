@@ -1,7 +1,7 @@
 //! Questions in which a lane is named.
 
 use super::ControlAction;
-use super::cancel::ceases;
+use super::cease::ceases;
 use super::clause::strip_soft;
 use super::control::inquired;
 use super::delegate::past_joined;
