@@ -12,15 +12,8 @@ use super::{ControlAction, delegate, give, question};
 pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     let pre = strip_soft(&around.pre);
     let clause = &place.clauses[place.clause];
-    // "I would be grateful if the General VP prepared".
     if matches!(around.before(), "if" | "whether" | "that" | "for") && courteous(&around.pre) {
-        let verb = strip_soft(&around.post).first().copied().unwrap_or_default();
-        let skill = strip_soft(&around.post).get(1).is_some_and(|next| has(words::ABILITIES, next));
-        if verb == "can" && skill && !question::definite(&around.post) {
-            return Some(Act::Named("asks what the lane is able to do"));
-        }
-        let does = has(words::MUST, verb) || has(words::VERBS, verb) || verb.ends_with("ed") || verb == "to";
-        return (does && !matches!(verb, "is" | "has" | "are")).then_some(Act::Delegate);
+        return hoped(around);
     }
     let alone = delegate::past_joined(&around.post).iter().all(|word| has(words::SOFT, word));
     // "Prod is down codie please fix".
@@ -77,38 +70,8 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
     if field(place) || elected && place.clauses.len() == 1 && !around.asks {
         return Some(Act::Delegate);
     }
-    if let Some(next) = place.clauses.get(place.clause + 1) {
-        let about = place.clause.checked_sub(1).is_some_and(|at| {
-            matches!(place.clauses[at].texts()[..], ["re" | "fw" | "fwd" | "subject" | "about" | "regarding"])
-        });
-        let parted =
-            !about && matches!(clause.after, Some(Kind::Comma | Kind::Colon | Kind::Dash | Kind::Close));
-        if parted {
-            let strong = matches!(clause.after, Some(Kind::Colon | Kind::Dash));
-            let said = next.texts();
-            // "The build is red. CODIE, please."
-            let please = said.iter().all(|word| has(words::SOFT, word))
-                && said.iter().any(|word| matches!(*word, "please" | "pls" | "plz"));
-            if please && place.clause + 2 == place.clauses.len() && !around.asks {
-                return Some(Act::Delegate);
-            }
-            let act = called(&said, strong, around.asks);
-            // "CODIE, the button does nothing. Sort it out."
-            let stated = act.is_none()
-                && !around.asks
-                && said.first().is_some_and(|first| has(words::ARTICLES, first));
-            // "CODIE, the login is down, fix it!"
-            let behind = act.is_none()
-                && !said.first().is_some_and(|first| {
-                    has(words::ARTICLES, first) || has(words::WH, first) || has(words::OTHERS, first)
-                })
-                && place.clauses[place.clause + 2..].iter().any(|later| give::requests_work(&later.texts()));
-            if behind && !around.asks {
-                return Some(Act::Delegate);
-            }
-            let later = stated && place.then.iter().take(3).any(|then| give::requests_work(then));
-            return if later { Some(Act::Delegate) } else { act };
-        }
+    if let Some(next) = place.clauses.get(place.clause + 1).filter(|_| is_parted(place)) {
+        return before_words(place, around, &next.texts());
     }
     // "Good morning, CODIE! Port the job."
     if place.clauses[..=place.clause].iter().all(|clause| greets(&clause.texts())) {
@@ -119,7 +82,59 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
         let then = place.then.first()?;
         return called(then, false, false).filter(|_| place.clause + 1 == place.clauses.len());
     }
-    // "Fix it, CODIE": at the end, behind a request.
+    behind_words(place, around)
+}
+
+/// "I would be grateful if the General VP prepared".
+fn hoped(around: &Around<'_>) -> Option<Act> {
+    let verb = strip_soft(&around.post).first().copied().unwrap_or_default();
+    let skill = strip_soft(&around.post).get(1).is_some_and(|next| has(words::ABILITIES, next));
+    if verb == "can" && skill && !question::definite(&around.post) {
+        return Some(Act::Named("asks what the lane is able to do"));
+    }
+    let does = has(words::MUST, verb) || has(words::VERBS, verb) || verb.ends_with("ed") || verb == "to";
+    (does && !matches!(verb, "is" | "has" | "are")).then_some(Act::Delegate)
+}
+
+/// A mark stands between the lane and what is said to it; "re: CODIE, ..." is said to nobody.
+fn is_parted(place: &Place<'_>) -> bool {
+    let clause = &place.clauses[place.clause];
+    let about = place.clause.checked_sub(1).is_some_and(|at| {
+        matches!(place.clauses[at].texts()[..], ["re" | "fw" | "fwd" | "subject" | "about" | "regarding"])
+    });
+    !about && matches!(clause.after, Some(Kind::Comma | Kind::Colon | Kind::Dash | Kind::Close))
+}
+
+/// "CODIE, fix the tests", "CODIE, the button does nothing. Sort it out".
+fn before_words(place: &Place<'_>, around: &Around<'_>, said: &[&str]) -> Option<Act> {
+    let clause = &place.clauses[place.clause];
+    let strong = matches!(clause.after, Some(Kind::Colon | Kind::Dash));
+    // "The build is red. CODIE, please."
+    let please = said.iter().all(|word| has(words::SOFT, word))
+        && said.iter().any(|word| matches!(*word, "please" | "pls" | "plz"));
+    if please && place.clause + 2 == place.clauses.len() && !around.asks {
+        return Some(Act::Delegate);
+    }
+    let act = called(said, strong, around.asks);
+    // "CODIE, the button does nothing. Sort it out."
+    let stated =
+        act.is_none() && !around.asks && said.first().is_some_and(|first| has(words::ARTICLES, first));
+    // "CODIE, the login is down, fix it!"
+    let behind = act.is_none()
+        && !said.first().is_some_and(|first| {
+            has(words::ARTICLES, first) || has(words::WH, first) || has(words::OTHERS, first)
+        })
+        && place.clauses[place.clause + 2..].iter().any(|later| give::requests_work(&later.texts()));
+    if behind && !around.asks {
+        return Some(Act::Delegate);
+    }
+    let later = stated && place.then.iter().take(3).any(|then| give::requests_work(then));
+    if later { Some(Act::Delegate) } else { act }
+}
+
+/// "Fix it, CODIE": at the end, behind a request.
+fn behind_words(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
+    let clause = &place.clauses[place.clause];
     let previous = place.clauses.get(place.clause.checked_sub(1)?)?;
     let marked = matches!(clause.before, Some(Kind::Comma | Kind::Dash | Kind::Open));
     let texts = previous.texts();
@@ -246,7 +261,6 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
 
 /// What is said to a lane that was called by its name.
 fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
-    const HEADS: &[&str] = &["status", "progress", "eta", "update", "news"];
     // "CODIE, great work" is praise.
     const PRAISE: &[&str] = &[
         "job", "work", "stuff", "one", "effort", "catch", "try", "point", "idea", "question", "going", "done",
@@ -271,20 +285,7 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
             strong.then_some(Act::Delegate)
         };
     };
-    let wish = matches!(said, ["i" | "we", "need" | "want" | "require", next, ..] if *next != "you")
-        || matches!(said, ["i'd" | "we'd", "like" | "love", ..]);
-    // "CODIE, got one for you", "here's a task".
-    let offered = said.windows(2).any(|pair| pair == ["for", "you"])
-        && said.iter().any(|word| has(words::PIECE, word))
-        || matches!(said, ["here's" | "heres", "a" | "the" | "your", piece, ..] if has(words::PIECE, piece));
-    let curt = matches!(said, ["need", next, ..] if *next != "you");
-    if (wish || offered || curt) && !asks {
-        return Some(Act::Delegate);
-    }
-    if said.starts_with(&["over", "to", "you"])
-        || said.starts_with(&["your", "turn"])
-        || said.starts_with(&["you're", "up"])
-    {
+    if is_offered(said, asks) {
         return Some(Act::Delegate);
     }
     let second = said.get(1).copied().unwrap_or_default();
@@ -294,6 +295,50 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
     if has(words::MODAL, verb) && second == "you" || directive(&said[..said.len().min(4)]) && said.len() > 2 {
         return Some(Act::Delegate);
     }
+    if let Some(act) = answered(next, said, asks) {
+        return Some(act);
+    }
+    if verb == "don't" || verb == "do" && second == "not" || verb == "not" || verb == "never" {
+        return Some(Act::Refused);
+    }
+    let piece =
+        said.len() <= 3 && said.iter().any(|word| has(words::WORK, word)) && has(words::ARTICLES, verb);
+    if has(words::VERBS, verb) || verb == QUOTE || piece || give::requests_work(said) {
+        return Some(Act::Delegate);
+    }
+    let told = has(words::AUX, verb)
+        || has(words::PAST, verb)
+        || has(words::MUST, verb)
+        || words::third_person(verb).is_some()
+        || verb == LANE
+        || verb == "you"
+        || verb.ends_with("ed")
+        || verb.bytes().all(|byte| byte.is_ascii_digit())
+        || has(words::STATUS, verb)
+        || has(words::TELLING, verb)
+        || has(words::OTHERS, verb);
+    (strong && !told).then_some(Act::Delegate)
+}
+
+/// Work is announced or handed: "CODIE, I need a toast", "got one for you", "over to you".
+fn is_offered(said: &[&str], asks: bool) -> bool {
+    let wish = matches!(said, ["i" | "we", "need" | "want" | "require", next, ..] if *next != "you")
+        || matches!(said, ["i'd" | "we'd", "like" | "love", ..]);
+    // "CODIE, got one for you", "here's a task".
+    let offered = said.windows(2).any(|pair| pair == ["for", "you"])
+        && said.iter().any(|word| has(words::PIECE, word))
+        || matches!(said, ["here's" | "heres", "a" | "the" | "your", piece, ..] if has(words::PIECE, piece));
+    let curt = matches!(said, ["need", next, ..] if *next != "you");
+    (wish || offered || curt) && !asks
+        || said.starts_with(&["over", "to", "you"])
+        || said.starts_with(&["your", "turn"])
+        || said.starts_with(&["you're", "up"])
+}
+
+/// What a question to a lane, or a word in the place of one, comes to; nothing, when it is none.
+fn answered(next: &[&str], said: &[&str], asks: bool) -> Option<Act> {
+    const HEADS: &[&str] = &["status", "progress", "eta", "update", "news"];
+    let (verb, second) = (*said.first()?, said.get(1).copied().unwrap_or_default());
     // "CODIE, why does the build fail on ARM?": of the world, not of the lane.
     let of_itself = |word: &&str| {
         has(words::STATUS, word) || matches!(*word, "you" | "your" | "you're" | "yours" | "u" | "it" | "that")
@@ -317,29 +362,8 @@ fn called(next: &[&str], strong: bool, asks: bool) -> Option<Act> {
         return Some(Act::Control(ControlAction::Status));
     }
     if asks && (has(words::AUX, verb) || has(words::WH, verb) || verb == "any" || has(words::STATUS, verb)) {
-        return said
-            .iter()
-            .any(|word| has(words::STATUS, word) || matches!(*word, "you" | "we"))
-            .then_some(Act::Control(ControlAction::Status));
+        let of_it = said.iter().any(|word| has(words::STATUS, word) || matches!(*word, "you" | "we"));
+        return Some(if of_it { Act::Control(ControlAction::Status) } else { Act::Named("a question") });
     }
-    if verb == "don't" || verb == "do" && second == "not" || verb == "not" || verb == "never" {
-        return Some(Act::Refused);
-    }
-    let piece =
-        said.len() <= 3 && said.iter().any(|word| has(words::WORK, word)) && has(words::ARTICLES, verb);
-    if has(words::VERBS, verb) || verb == QUOTE || piece || give::requests_work(said) {
-        return Some(Act::Delegate);
-    }
-    let told = has(words::AUX, verb)
-        || has(words::PAST, verb)
-        || has(words::MUST, verb)
-        || words::third_person(verb).is_some()
-        || verb == LANE
-        || verb == "you"
-        || verb.ends_with("ed")
-        || verb.bytes().all(|byte| byte.is_ascii_digit())
-        || has(words::STATUS, verb)
-        || has(words::TELLING, verb)
-        || has(words::OTHERS, verb);
-    (strong && !told).then_some(Act::Delegate)
+    None
 }

@@ -33,6 +33,8 @@ pub(super) struct Findings<'a> {
     mission: Option<String>,
     /// What was found before this is taken back by what follows.
     mark: Option<usize>,
+    /// Everything found before this has been taken back already.
+    taken: usize,
     /// The end of a text that is spoken of.
     text_until: usize,
     /// "Stop!" was the sentence before.
@@ -41,7 +43,16 @@ pub(super) struct Findings<'a> {
 
 impl<'a> Findings<'a> {
     pub(super) fn new(text: &'a str, names: &'a Names) -> Self {
-        Self { text, names, found: Vec::new(), mission: None, mark: None, text_until: 0, shouted: false }
+        Self {
+            text,
+            names,
+            found: Vec::new(),
+            mission: None,
+            mark: None,
+            taken: 0,
+            text_until: 0,
+            shouted: false,
+        }
     }
 
     pub(super) fn read(
@@ -152,12 +163,15 @@ impl<'a> Findings<'a> {
     /// "Ask CODIE to ... no wait, the generalist": what was asked before is taken back, and may be asked of this one.
     fn corrected(&mut self, mark: usize, clause: &Clause<'_>, mention: &Mention, act: Act) -> Act {
         let asked = |finding: &Finding| matches!(finding.act, Act::Delegate | Act::Control(_));
-        let Some(last) = self.found[..mark].iter().rev().find(|finding| asked(finding)) else { return act };
+        let mark = mark.max(self.taken);
+        let Some(last) = self.found[self.taken..mark].iter().rev().find(|finding| asked(finding)) else {
+            return act;
+        };
         let act = match act {
             Act::Named(_) if only_a_lane(&clause.texts()) => last.act,
             act => act,
         };
-        let another = self.found[..mark].iter().any(|finding| finding.whom != mention.whom);
+        let another = self.found[self.taken..mark].iter().any(|finding| finding.whom != mention.whom);
         if matches!(act, Act::Delegate | Act::Control(_)) && another {
             self.take_back(mark);
         }
@@ -165,11 +179,13 @@ impl<'a> Findings<'a> {
     }
 
     fn take_back(&mut self, mark: usize) {
-        for finding in &mut self.found[..mark] {
+        let mark = mark.max(self.taken);
+        for finding in &mut self.found[self.taken..mark] {
             if finding.act == Act::Delegate || matches!(finding.act, Act::Control(_)) {
                 finding.act = Act::Named("is taken back");
             }
         }
+        self.taken = mark;
     }
 
     /// What all of it comes to.

@@ -99,14 +99,7 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     if let Some(act) = question::asked(&around) {
         return act;
     }
-    // "CODIE, drop everything and fix it": the lane is not to rest.
-    let next = place.clauses.get(place.clause + 1).map(Clause::texts).unwrap_or_default();
-    let told =
-        around.before().is_empty() || has(&["have", "tell", "ask", "get", "let", "make"], around.before());
-    let goes_on = told
-        && matches!(next[..], ["and" | "then", verb, ..] if !has(words::CANCEL, verb) && !has(words::INSPECT, verb) && give::requests_work(&next[1..]));
-    let must = around.post.iter().take_while(|word| has(words::MUST, word) || **word == "to").count();
-    if goes_on && cease::ceases(&around.post[must..]) {
+    if goes_on(place, &around) {
         return Act::Delegate;
     }
     if cancel::listed(place) {
@@ -115,24 +108,7 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
     if let Some(act) = cancel::unwanted(&around).or_else(|| control::inquired(&around)) {
         return act;
     }
-    // "You could use CODIE, but don't."
-    let after = place.clauses.get(place.clause + 1).map(Clause::texts).unwrap_or_default();
-    if matches!(
-        after[..],
-        ["but", "don't" | "not" | "never" | "please", ..] | ["don't"] | ["please", "don't"]
-    ) && !after.contains(&LANE)
-        && after.len() <= 4
-    {
-        return Act::Refused;
-    }
-    let last_lane = around.pre.iter().rposition(|word| *word == LANE).map_or(0, |at| at + 1);
-    if negated(&around.pre[last_lane..]) {
-        return Act::Refused;
-    }
-    if around.behind() == "not"
-        || has(words::MUST, around.behind()) && around.post.get(1) == Some(&"not")
-        || around.behind().ends_with("n't") && !around.asks
-    {
+    if is_refused(place, &around) {
         return Act::Refused;
     }
     if let Some(act) = control::asked(&around) {
@@ -153,6 +129,37 @@ pub(super) fn act(place: &Place<'_>, earlier: Option<Act>) -> Act {
         .or_else(|| address::asked(place, &around))
         .or_else(|| plan::asked(place, &around))
         .unwrap_or(Act::Named("names it only"))
+}
+
+/// "CODIE, drop everything and fix it": the lane is not to rest.
+fn goes_on(place: &Place<'_>, around: &Around<'_>) -> bool {
+    let next = place.clauses.get(place.clause + 1).map(Clause::texts).unwrap_or_default();
+    let told =
+        around.before().is_empty() || has(&["have", "tell", "ask", "get", "let", "make"], around.before());
+    let goes_on = told
+        && matches!(next[..], ["and" | "then", verb, ..] if !has(words::CANCEL, verb) && !has(words::INSPECT, verb) && give::requests_work(&next[1..]));
+    let must = around.post.iter().take_while(|word| has(words::MUST, word) || **word == "to").count();
+    goes_on && cease::ceases(&around.post[must..])
+}
+
+/// "Don't use CODIE", "CODIE must not", "you could use CODIE, but don't".
+fn is_refused(place: &Place<'_>, around: &Around<'_>) -> bool {
+    let after = place.clauses.get(place.clause + 1).map(Clause::texts).unwrap_or_default();
+    if matches!(
+        after[..],
+        ["but", "don't" | "not" | "never" | "please", ..] | ["don't"] | ["please", "don't"]
+    ) && !after.contains(&LANE)
+        && after.len() <= 4
+    {
+        return true;
+    }
+    let last_lane = around.pre.iter().rposition(|word| *word == LANE).map_or(0, |at| at + 1);
+    if negated(&around.pre[last_lane..]) {
+        return true;
+    }
+    around.behind() == "not"
+        || has(words::MUST, around.behind()) && around.post.get(1) == Some(&"not")
+        || around.behind().ends_with("n't") && !around.asks
 }
 
 /// "Hire a generalist", "a coder can fix it": anyone of the kind.
