@@ -94,6 +94,9 @@ fn begun(pre: &[&str], around: &Around<'_>) -> bool {
     let Some((at, _)) = verb else { return false };
     let piece = |word: &str| has(words::WORK, word) && word != "work";
     let between = &pre[at + 1..];
+    if between.iter().any(|word| matches!(*word, "list" | "draft" | "template" | "overview")) {
+        return false;
+    }
     let with = matches!(around.before(), "with" | "for" | "to" | "on" | "in" | "at" | "via")
         && (between.contains(&"something") || between.iter().any(|word| piece(word)))
         && between.iter().any(|word| matches!(*word, "a" | "an" | "new" | "another" | "this" | "something"));
@@ -177,6 +180,10 @@ fn followed(verb: &str, around: &Around<'_>) -> Act {
     let post = strip_soft(past_joined(&around.post));
     let deed = if matches!(post.first(), Some(&"to" | &"too")) { strip_soft(&post[1..]) } else { post };
     let first = deed.first().copied().unwrap_or_default();
+    // "Use CODIE" is what he said.
+    if matches!(post.first(), Some(&"is" | &"was")) && !around.asks {
+        return Act::Named("no work is asked of it");
+    }
     if ceases(deed) && verb != "use" {
         return Act::Control(ControlAction::Cancel);
     }

@@ -96,7 +96,26 @@ pub(super) fn piece(before: &[&str]) -> bool {
     });
     let verb = strip_soft(before).first().is_some_and(|first| {
         has(
-            &["write", "update", "explain", "describe", "define", "document", "estimate", "review", "see"],
+            &[
+                "prepare",
+                "draft",
+                "make",
+                "list",
+                "plan",
+                "collect",
+                "compile",
+                "brainstorm",
+                "think",
+                "write",
+                "update",
+                "explain",
+                "describe",
+                "define",
+                "document",
+                "estimate",
+                "review",
+                "see",
+            ],
             first,
         )
     });

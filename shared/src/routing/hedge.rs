@@ -21,6 +21,9 @@ pub(super) fn hedged(clauses: &[Clause<'_>], asks: bool, then: &[Vec<&str>]) -> 
     if is_standing(clauses) {
         return Some("a rule for later");
     }
+    if is_supposed(clauses) {
+        return Some("only supposed");
+    }
     if is_someday(clauses) {
         return Some("for some other day");
     }
@@ -126,6 +129,7 @@ fn is_standing(clauses: &[Clause<'_>]) -> bool {
         &["going", "forward"],
         &["by", "default"],
         &["as", "a", "rule"],
+        &["next", "time"],
         &["every", "time"],
         &["each", "time"],
         &["any", "time"],
@@ -161,6 +165,22 @@ fn is_standing(clauses: &[Clause<'_>]) -> bool {
             )
     });
     marked(before) || MARKS.iter().any(|mark| behind.ends_with(mark)) || always && !leisure || mine_to_say
+}
+
+/// "Hypothetically, ...", "for example, ...", "per Lena, ...", "use CODIE or do it yourself".
+fn is_supposed(clauses: &[Clause<'_>]) -> bool {
+    let head = clauses.first().map(Clause::texts).unwrap_or_default();
+    let supposed = matches!(
+        head[..],
+        ["hypothetically" | "theoretically" | "supposedly" | "per" | "allegedly", ..]
+            | ["for", "example" | "instance", ..]
+            | ["things", "like", ..]
+    );
+    let yourself = clauses.iter().map(Clause::texts).any(|texts| {
+        texts.first() == Some(&"or")
+            && texts.iter().any(|word| matches!(*word, "yourself" | "myself" | "ourselves"))
+    });
+    supposed || yourself
 }
 
 /// "Some day", "eventually".
@@ -243,7 +263,19 @@ pub(super) fn text_from(clauses: &[Clause<'_>]) -> Option<usize> {
         return None;
     }
     let sought = matches!(head, ["search" | "grep" | "look" | "scan" | "find" | "google", .., "for"]);
-    let process = sought || head.first().is_some_and(|first| has(PROCESS, first));
+    // "From Lena: ...", "Lena writes: ...", "usage: ...".
+    let others = header.len() <= 3
+        && (matches!(header.first(), Some(&"from" | &"per" | &"quote"))
+            || !matches!(header[0], "i" | "we")
+                && matches!(
+                    header.last(),
+                    Some(&"writes" | &"says" | &"said" | &"wrote" | &"asks" | &"quote")
+                )
+            || header.iter().any(|word| {
+                has(&["usage", "commands", "options", "examples", "testing", "test", "hypothetically"], word)
+            }));
+    let others = others || header == ["i", "quote"];
+    let process = others || sought || head.first().is_some_and(|first| has(PROCESS, first));
     let noun = head.iter().any(|word| has(TEXTS, word))
         && matches!(head.last(), Some(&"is" | &"was" | &"reads" | &"says" | &"text" | &"example"));
     (process || noun).then_some(at + 1)
