@@ -22,6 +22,18 @@ fn phrases() -> Vec<Phrase> {
     table::parse(include_str!("routing/phrases.tsv")).unwrap()
 }
 
+/// Written with the rules at hand, to hold them.
+fn wordings() -> Vec<Phrase> {
+    table::parse(include_str!("routing/wordings.tsv")).unwrap()
+}
+
+fn delegations() -> Vec<Phrase> {
+    let mut all = phrases();
+    all.append(&mut wordings());
+    all.retain(|phrase| phrase.expected.starts_with("delegate"));
+    all
+}
+
 #[test]
 fn every_phrase_of_the_table_is_understood() {
     let phrases = phrases();
@@ -33,6 +45,70 @@ fn every_phrase_of_the_table_is_understood() {
     assert!(report.wrong.is_empty(), "{report:#?}");
     assert_eq!(report.recall.right, report.recall.of);
     assert!(report.recall.of > 250 && report.categories.len() >= 18, "{report:#?}");
+}
+
+#[test]
+fn every_wording_is_understood() {
+    let report = table::report(&Router::new(&lanes()), &wordings());
+    assert!(report.wrong.is_empty(), "{:#?}", report.wrong);
+    assert!(report.categories["asks_nothing"].of > 500, "{:#?}", report.categories);
+}
+
+#[test]
+fn no_request_that_is_quoted_or_pasted_asks_for_anything() {
+    let router = Router::new(&lanes());
+    for phrase in delegations() {
+        let text = phrase.text.replace(['"', '`', '\u{201c}', '\u{201d}', '\u{ab}', '\u{bb}'], "");
+        let line = text.replace('\n', " ");
+        let quoted = format!("> {}\n", text.replace('\n', "\n> "));
+        for wrapped in [
+            format!("```\n{text}\n```"),
+            format!("Why does this fail?\n```text\n{text}\n```\n"),
+            format!("~~~\n{text}\n~~~\nthanks"),
+            format!("What does this mean?\n\n{quoted}"),
+            format!("Is \"{line}\" good English?"),
+            format!("Is \u{201c}{line}\u{201d} good English?"),
+            format!("Is \u{ab}{line}\u{bb} good English?"),
+            format!("Is `{line}` good English?"),
+        ] {
+            assert_ne!(router.route(&wrapped).decision, Intent::Delegate, "{wrapped}");
+        }
+    }
+}
+
+#[test]
+fn case_space_and_hyphens_within_a_name_change_nothing() {
+    let router = Router::new(&lanes());
+    let (mut seen, mut written, mut wrong) = (0, 0, Vec::new());
+    for phrase in phrases() {
+        for name in ["General VP", "coder VP", "CODIE", "generalist"] {
+            if !phrase.text.contains(name)
+                || phrase.text.starts_with('>')
+                || phrase.category == "pasted"
+                || phrase.category == "title"
+            {
+                continue;
+            }
+            seen += 1;
+            for other in [
+                name.to_lowercase(),
+                name.to_uppercase(),
+                name.replace(' ', "-"),
+                name.replace(' ', "  "),
+                name.replace(' ', "\n"),
+                name.replace(' ', "\u{a0}"),
+                name.replace(' ', "\u{2011}"),
+            ] {
+                let text = phrase.text.replace(name, &other);
+                written += 1;
+                if table::decision(&router.route(&text)) != phrase.expected {
+                    wrong.push((text, phrase.expected.clone()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}: {wrong:#?}", wrong.len());
+    assert!(seen > 500 && written > 3500, "{seen} {written}");
 }
 
 #[test]
@@ -122,6 +198,18 @@ proptest! {
         prop_assert_eq!(route.decision, Intent::None, "{}", phrase);
         let route = Router::new(&lanes()).route(&format!("What does this mean?\n\n> {phrase}\n"));
         prop_assert_eq!(route.decision, Intent::None, "{}", phrase);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_text_of_any_characters_and_length_is_read(part in any::<String>(), name in "use CODIE|\u{201c}|```|@codie|", times in 1_usize..20_000) {
+        let times = times.min(3 * MAX_ROUTED_BYTES / (part.len() + name.len() + 1));
+        let text = format!("{name}{part}").repeat(times);
+        let route = Router::new(&lanes()).route(&text);
+        prop_assert!(route.vp_ids.len() <= 2);
     }
 }
 

@@ -1,5 +1,6 @@
-//! Sentences in clauses, and whether a verb in one is asked for or only told about.
+//! Sentences in clauses.
 
+use super::anaphora::corrects;
 use super::names::Mention;
 use super::text::{Kind, Sentence, Token};
 use super::words::{self, has};
@@ -59,7 +60,90 @@ pub(super) fn clauses<'a>(tokens: &'a [Token], sentence: &Sentence, mentions: &[
         at = mention.map_or(at + 1, |index| mentions[index].at.end);
     }
     found.retain(|clause| !clause.words.is_empty());
+    without_asides(found)
+}
+
+/// "CODIE, who knows the code, should fix it", "one of the two, CODIE or the generalist, should": the subject and its
+/// verb are one clause.
+fn without_asides(clauses: Vec<Clause<'_>>) -> Vec<Clause<'_>> {
+    const ASIDES: &[&str] =
+        &["whichever", "whoever", "who", "which", "being", "ideally", "preferably", "our", "the", "as"];
+    let mut found: Vec<Clause<'_>> = Vec::new();
+    for clause in clauses {
+        let is_lane = |word: &Word<'_>| word.mention.is_some();
+        let caused = matches!(&found[..], [.., subject, _] if subject.words.iter().any(|word| matches!(word.text, "have" | "let" | "make")));
+        let verb = clause.words.first().is_some_and(|word| {
+            has(words::MUST, word.text) || word.text == "to" || caused && has(words::VERBS, word.text)
+        });
+        let between = [Some(Kind::Comma), Some(Kind::Dash), Some(Kind::Open), Some(Kind::Close)];
+        let marked =
+            |clause: &Clause<'_>| between.contains(&clause.before) && between.contains(&clause.after);
+        if verb
+            && clause.before.is_some()
+            && let [.., subject, aside] = &mut found[..]
+            && marked(aside)
+        {
+            let lanes = aside.words.iter().all(|word| {
+                is_lane(word) || has(words::JOINTS, word.text) || has(words::ARTICLES, word.text)
+            });
+            let told = aside.words.first().is_some_and(|word| has(ASIDES, word.text));
+            let of = subject
+                .words
+                .last()
+                .is_some_and(|word| has(&["two", "both", "them", "either", "one", "lanes"], word.text));
+            if told && !aside.words.iter().any(is_lane) && subject.words.last().is_some_and(is_lane) {
+                subject.words.extend(clause.words);
+                subject.after = clause.after;
+                found.pop();
+                continue;
+            }
+            if lanes && of && !subject.words.iter().any(is_lane) {
+                // "Have one of them, CODIE or the generalist, write it."
+                let one = subject.words.iter().position(|word| has(&["one", "both", "either"], word.text));
+                let mut words = subject.words[..one.unwrap_or(0)].to_vec();
+                words.append(&mut aside.words);
+                aside.words = words;
+                aside.words.extend(clause.words);
+                (aside.before, aside.after) = (subject.before, clause.after);
+                let aside = std::mem::take(aside);
+                found.truncate(found.len() - 2);
+                found.push(aside);
+                continue;
+            }
+        }
+        let deed = clause.words.first().is_some_and(|word| has(words::VERBS, word.text));
+        if deed
+            && clause.before == Some(Kind::Comma)
+            && let Some(mended) = mended(&found)
+        {
+            let (at, mut whole) = mended;
+            whole.words.extend(clause.words);
+            whole.after = clause.after;
+            found.truncate(at);
+            found.push(whole);
+            continue;
+        }
+        found.push(clause);
+    }
     found
+}
+
+/// "Have the generalist, sorry, I mean CODIE, ...": where it begins, and with the lane that is meant.
+fn mended<'a>(found: &[Clause<'a>]) -> Option<(usize, Clause<'a>)> {
+    let meant = found.last().filter(|last| corrects(&last.texts()))?;
+    let lane = *meant.words.last().filter(|word| word.mention.is_some())?;
+    let at = found[..found.len() - 1].iter().rposition(|clause| {
+        let cause = clause
+            .words
+            .len()
+            .checked_sub(2)
+            .is_some_and(|_| clause.words.iter().any(|word| has(words::CAUSE, word.text)));
+        cause && clause.words.last().is_some_and(|word| word.mention.is_some())
+    })?;
+    let mut whole = found[at].clone();
+    whole.words.pop();
+    whole.words.push(lane);
+    Some((at, whole))
 }
 
 /// Begins another clause; marks in a row are one.
@@ -82,6 +166,28 @@ fn joins_requests(tokens: &[Token], sentence: &Sentence, at: usize, mentions: &[
         return at > sentence.tokens.start;
     }
     if !matches!(joint, "and" | "but" | "then" | "so" | "or" | "plus") || at == sentence.tokens.start {
+        return false;
+    }
+    // "Anyone but CODIE".
+    let exempts = at.checked_sub(1).is_some_and(|before| {
+        has(
+            &[
+                "anyone",
+                "anybody",
+                "anything",
+                "everyone",
+                "everybody",
+                "everything",
+                "nobody",
+                "nothing",
+                "all",
+                "any",
+            ],
+            &tokens[before].text,
+        )
+    });
+    let if_so = joint == "so" && tokens[at - 1].text == "if";
+    if joint == "but" && exempts || if_so {
         return false;
     }
     let mut next = at + 1;
@@ -137,235 +243,4 @@ pub(super) fn strip_articles<'w, 'a>(words: &'w [&'a str]) -> (&'w [&'a str], bo
         [before @ .., "both" | "all" | "one" | "either" | "each" | "any", "of"] => (before, indefinite),
         _ => (rest, indefinite),
     }
-}
-
-/// Ways to begin a request: alternatives of a word are parted by `|`, `?` marks one that may be absent.
-const OPENINGS: &[&str] = &[
-    "can|could|would|will|may|might|should|shall|must|can't|couldn't|won't|wouldn't you|we|i|u|someone|somebody|ya",
-    "you|we|u can|could|should|must|may|might|shall|will|would|better",
-    "you|we|u 'll|need|have|ought|want|get to",
-    "you'll|we'll need|want to",
-    "you'd|we'd better",
-    "you're|we're going|supposed? to",
-    "i|we really?|just|also|would|do want|need|wish|prefer|like|love|expect you|us|simone|it? to",
-    "i|we want|need|prefer|expect|wish you|us? to",
-    "i'd|we'd really?|rather|also like|love|prefer|want|rather|appreciate you|us|it? to|if?",
-    "i'd rather",
-    "i'd|we'd|i|would would|really? love|like|appreciate|prefer it if you|we? could|can|would?",
-    "may|can|could|might i|we ask|trouble|bother you to|for",
-    "what|all i|we|i'd really|just? want|need|like|ask you|us? to? do? is to|for|that|you?",
-    "i'd appreciate it if you could|would?",
-    "i'm|i asking|telling|instructing|ordering you to",
-    "i am asking|telling|instructing|ordering you to",
-    "i told|asked you to|please?",
-    "i said to|please?",
-    "i'll have|need|want you",
-    "make|be sure that|to|you|we? you|we?",
-    "ensure that|you? you|we?",
-    "feel free to",
-    "go ahead and",
-    "go and",
-    "try to|and",
-    "remember to",
-    "don't|never|dont forget|hesitate|neglect|fail to",
-    "do not|never forget|hesitate|neglect|fail to",
-    "never mind",
-    "nevermind",
-    "why not",
-    "why don't|can't|couldn't|dont you|we just?",
-    "would|do you mind",
-    "how about you|we?",
-    "what about",
-    "what if you|we",
-    "is|would it be? possible|ok|okay|fine to|if|for you|we|us? to? could|can?",
-    "it'd|it would be? great|nice|good|better|best|helpful|lovely|awesome|wonderful|ideal if|to you|we|i? could|can|would?",
-    "i think|guess|suppose|believe|feel|say that? you|we should|could|must",
-    "i think|guess|suppose|believe|feel|say",
-    "let's|lets|let us?",
-    "it's|its time|best|better to",
-    "best|better|time to",
-    "please to|you",
-    "have|take a quick? look|peek|glance",
-    "you|you're are? to",
-    "your job|task is to",
-    "if|when possible",
-    "if you can|could|like|want|may|please",
-    "if needed|necessary",
-    "for this|that|me|it|these|now|once",
-    "this|next time",
-    "right now|away",
-    "as|like i said",
-    "as before|always|usual|discussed|agreed|planned",
-    "in parallel|addition|turn|that|case",
-    "at once",
-    "of course",
-    "no problem|worries|need",
-    "sounds good|great",
-    "got it",
-    "i repeat",
-    "quick question|request|one|task",
-    "by the way",
-    "btw|fyi",
-    "which means",
-];
-
-/// Words of courtesy that make a request of a sentence whatever its form.
-const COURTESY: &[&str] = &[
-    "wondering",
-    "wonder",
-    "chance",
-    "grateful",
-    "appreciate",
-    "appreciated",
-    "kind",
-    "alright",
-    "possible",
-    "okay",
-    "ok",
-    "please",
-    "kindly",
-    "favor",
-    "favour",
-    "happy",
-    "glad",
-    "love",
-    "nice",
-    "lovely",
-    "thankful",
-    "delighted",
-    "mind",
-    "request",
-    "asking",
-    "begging",
-    "bother",
-    "trouble",
-    "obliged",
-];
-/// In such a sentence: somebody else's wish, or a question after all.
-const NO_COURTESY: &[&str] = &[
-    "how",
-    "why",
-    "who",
-    "they",
-    "he",
-    "she",
-    "people",
-    "said",
-    "says",
-    "told",
-    "yesterday",
-    "used",
-    "don't",
-    "not",
-    "never",
-    "without",
-    "did",
-    "didn't",
-    "what",
-    "which",
-    "when",
-    "refused",
-    "tried",
-    "asked",
-    "failed",
-];
-
-/// "I was wondering whether you would", "would you be so kind as to".
-pub(super) fn courteous(before: &[&str]) -> bool {
-    let blocked = before.iter().any(|word| has(NO_COURTESY, word));
-    !blocked && before.iter().any(|word| has(COURTESY, word))
-}
-
-/// Whether the words before a verb make it a request: nothing, "can you", "I want you to", "for this".
-pub(super) fn directive(before: &[&str]) -> bool {
-    let led = matches!(
-        before.last().copied(),
-        Some(
-            "you"
-                | "to"
-                | "please"
-                | "kindly"
-                | "could"
-                | "would"
-                | "can"
-                | "just"
-                | "as"
-                | "let"
-                | "top"
-                | "sugar"
-                | "you'd"
-        )
-    );
-    if led && before.len() > 1 && courteous(before) {
-        return true;
-    }
-    let mut rest = strip_soft(before);
-    while let Some(taken) = OPENINGS.iter().filter_map(|opening| opens(opening, rest)).max() {
-        rest = strip_soft(&rest[taken..]);
-    }
-    match (rest.first(), rest.last()) {
-        (Some(first), Some(last)) => {
-            let told = rest.iter().skip(1).any(|word| has(words::TELLING, word));
-            let subject =
-                has(words::OTHERS, last) || matches!(*last, "i" | "we" | "you" | "to" | "and" | "or");
-            has(words::PREPOSITIONS, first) && rest.len() > 1 && !told && !subject && !has(words::NOT, last)
-        }
-        _ => true,
-    }
-}
-
-/// How many words this opening takes of these.
-fn opens(opening: &str, words: &[&str]) -> Option<usize> {
-    let mut taken = 0;
-    for part in opening.split(' ') {
-        let mut optional = part.ends_with('?');
-        let mut matched = false;
-        for choice in part.trim_end_matches('?').split('|') {
-            optional |= choice.ends_with('?');
-            matched |= words.get(taken) == Some(&choice.trim_end_matches('?'));
-        }
-        if matched {
-            taken += 1;
-        } else if !optional {
-            return None;
-        }
-    }
-    (taken > 0).then_some(taken)
-}
-
-/// Refused: a "not" before it that is no "don't forget".
-pub(super) fn negated(before: &[&str]) -> bool {
-    let polite = |at: usize| {
-        let next = before.get(at + 1).copied().unwrap_or_default();
-        let previous = at.checked_sub(1).and_then(|index| before.get(index)).copied().unwrap_or_default();
-        let forget = has(&["forget", "hesitate", "neglect", "fail", "mind", "only", "just", "worry"], next)
-            || next == "to" && before.get(at + 2) == Some(&"forget");
-        let question =
-            at == 0 && has(&["you", "we", "i"], next) || matches!(previous, "why" | "if" | "or" | "whether");
-        let relaxed = has(&["problem", "worries"], next) || before[at] == "no" && has(words::VERBS, next);
-        let soft_no = before[at] == "no"
-            && at == 0
-            && next != "need"
-            && next != "longer"
-            && next != "more"
-            && !next.is_empty();
-        forget || question || relaxed || soft_no
-    };
-    let word = |(at, word): (usize, &&str)| has(words::NOT, word) && !polite(at);
-    let single = before.iter().enumerate().any(word);
-    let pair = |one: &str, two: &str| before.windows(2).any(|pair| pair[0] == one && pair[1] == two);
-    let but = before.last() == Some(&"but")
-        && before
-            .iter()
-            .any(|word| has(&["anyone", "nobody", "anything", "everyone", "all", "everybody", "any"], word));
-    single
-        || but
-        || pair("instead", "of")
-        || pair("rather", "than")
-        || pair("other", "than")
-        || pair("need", "no")
-        || pair("keep", "away")
-        || pair("leave", "out")
-        || pair("hold", "off")
-        || pair("too", "to")
 }

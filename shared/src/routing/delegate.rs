@@ -1,11 +1,20 @@
 //! Requests for work in which a lane is the object: "have CODIE ...", "send this to CODIE", "fix it with CODIE".
 
 use super::ControlAction;
-use super::clause::{directive, strip_articles, strip_soft};
+use super::cease::{ceases, tells_the_end};
+use super::clause::strip_soft;
 use super::frame::{Act, Around};
+use super::give::{by_means, commissioned, given, passive, piece, requests_work};
+use super::opening::directive;
 use super::words::{self, LANE, QUOTE, has};
 
 const STATUS: Act = Act::Control(ControlAction::Status);
+
+/// How a thing is that somebody is called for.
+const PANIC: &[&str] = &[
+    "down", "broken", "dead", "red", "failing", "burning", "stuck", "out", "crashing", "offline", "gone",
+    "slow",
+];
 
 /// What is asked for, if the words before the lane ask at all.
 pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
@@ -14,11 +23,23 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
         return Some(Act::Delegate);
     }
     for phrase in words::CAUSE_PHRASES {
-        if pre.ends_with(phrase) && directive(&pre[..pre.len() - phrase.len()]) {
-            return Some(followed(phrase[0], around));
+        let chosen = phrase == &["go", "with"]
+            && matches!(
+                strip_soft(&pre[..pre.len().saturating_sub(2)]),
+                ["we'll" | "i'll"] | ["we" | "i", "will"]
+            );
+        if pre.ends_with(phrase) && (chosen || directive(&pre[..pre.len() - phrase.len()])) {
+            // "Call CODIE" is done by telephone, "call in CODIE" is not.
+            let verb = if phrase[0] == "call" { "summon" } else { phrase[0] };
+            return Some(followed(verb, around));
         }
     }
     let (verb, before) = pre.split_last()?;
+    // "Prod is down get CODIE on it".
+    let before = match before {
+        [.., "is" | "are", state] if before.len() <= 5 && has(PANIC, state) => &[],
+        before => before,
+    };
     if has(words::CAUSE, verb) && requested(verb, before) {
         return Some(followed(verb, around));
     }
@@ -35,14 +56,30 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
     match *verb {
         "at" => {
             let thrown = |(at, word): (usize, &&str)| {
-                has(&["throw", "point", "aim", "fling"], word) && directive(&before[..at])
+                has(
+                    &["throw", "point", "aim", "fling", "lob", "sling", "chuck", "toss", "hurl", "fire"],
+                    word,
+                ) && directive(&before[..at])
             };
             before.iter().enumerate().any(thrown).then_some(Act::Delegate)
         }
         "to" | "too" | "towards" => given(before),
-        "for" => (piece(before) || for_it_to(before, around)).then_some(Act::Delegate),
-        "by" => (passive(before) || requests_work(before)).then_some(Act::Delegate),
-        "using" | "via" | "through" | "with" | "on" => by_means(verb, before).then_some(Act::Delegate),
+        "past" => (before.contains(&"run") && requests_work(before)).then_some(Act::Delegate),
+        "for" => (piece(before) || for_it_to(before, around) || lined_up(before)).then_some(Act::Delegate),
+        "by" => {
+            (passive(before) || requests_work(before) || ordered(before, around)).then_some(Act::Delegate)
+        }
+        "using"
+            if matches!(
+                before.last(),
+                Some(&"before" | &"after" | &"when" | &"while" | &"without" | &"of")
+            ) =>
+        {
+            None
+        }
+        "using" | "via" | "through" | "with" | "on" => {
+            by_means(verb, before, around.behind()).then_some(Act::Delegate)
+        }
         "from" => commissioned(before).then_some(Act::Delegate),
         _ => None,
     }
@@ -57,42 +94,71 @@ fn begun(pre: &[&str], around: &Around<'_>) -> bool {
     let Some((at, _)) = verb else { return false };
     let piece = |word: &str| has(words::WORK, word) && word != "work";
     let between = &pre[at + 1..];
+    if between.iter().any(|word| matches!(*word, "list" | "draft" | "template" | "overview")) {
+        return false;
+    }
     let with = matches!(around.before(), "with" | "for" | "to" | "on" | "in" | "at" | "via")
-        && between.iter().any(|word| piece(word))
-        && between.iter().any(|word| matches!(*word, "a" | "an" | "new" | "another" | "this"));
+        && (between.contains(&"something") || between.iter().any(|word| piece(word)))
+        && between.iter().any(|word| matches!(*word, "a" | "an" | "new" | "another" | "this" | "something"));
     let named = piece(around.behind()) && around.indefinite;
     with || named
 }
 
+/// "Queue up the build fix for".
+fn lined_up(before: &[&str]) -> bool {
+    before.iter().enumerate().any(|(at, word)| {
+        has(&["queue", "line", "schedule", "earmark", "reserve", "save", "tee", "slate"], word)
+            && at + 1 < before.len()
+            && !before.iter().any(|word| has(words::SOCIAL, word))
+            && directive(&before[..at])
+    })
+}
+
+/// "A market study by the generalist, please".
+fn ordered(before: &[&str], around: &Around<'_>) -> bool {
+    let please = around.post.iter().any(|word| matches!(*word, "please" | "pls" | "plz"));
+    matches!(strip_soft(before), ["a" | "an" | "one", ..]) && please && !around.asks
+}
+
 /// "I need for CODIE to fix it", "it is time for CODIE to".
 fn for_it_to(before: &[&str], around: &Around<'_>) -> bool {
-    let wish = before.iter().any(|word| has(&["want", "need", "like", "time", "love"], word));
+    let wish = before.iter().any(|word| has(&["want", "need", "like", "time", "love", "arrange"], word));
     wish && around.behind() == "to"
         && !before.iter().any(|word| has(&["if", "when", "did", "was", "who", "wanted"], word))
 }
 
 /// A verb that asks, where it stands; wishes are only ours.
-fn requested(verb: &str, before: &[&str]) -> bool {
+pub(super) fn requested(verb: &str, before: &[&str]) -> bool {
     if !has(words::WISH, verb) {
         return directive(before);
     }
     let before = strip_soft(before);
-    let speaker = before.first().is_some_and(|first| has(&["i", "we", "i'd", "we'd", "i'll", "you"], first));
+    // "By friday I need".
+    let fronted = before.iter().position(|word| matches!(*word, "i" | "we" | "i'd" | "we'd")).filter(|at| {
+        *at > 0
+            && has(words::PREPOSITIONS, before[0])
+            && !before[..*at].iter().any(|word| has(words::TELLING, word) || has(words::OTHERS, word))
+    });
+    let before = &before[fronted.unwrap_or(0)..];
+    let speaker =
+        before.first().is_some_and(|first| has(&["i", "we", "i'd", "we'd", "i'll", "we'll", "you"], first));
     let would = before.iter().any(|word| has(&["would", "i'd", "we'd", "'d"], word));
     let plain = before.iter().all(|word| {
         has(
             &[
                 "i", "we", "i'd", "we'd", "would", "really", "do", "also", "just", "you", "might", "will",
-                "may", "i'll",
+                "may", "i'll", "we'll",
             ],
             word,
         ) || has(words::SOFT, word)
     });
-    speaker && plain && (would || matches!(verb, "want" | "need" | "prefer"))
+    // "Need CODIE on the build".
+    let curt = verb == "need" && before.is_empty();
+    curt || speaker && plain && (would || matches!(verb, "want" | "need" | "prefer"))
 }
 
 /// "I am giving this to", "would you mind asking", "how about using".
-fn progressive(before: &[&str]) -> bool {
+pub(super) fn progressive(before: &[&str]) -> bool {
     let before = strip_soft(before);
     let starts = |words: &[&str]| before.starts_with(words);
     let ours = starts(&["i'm"]) || starts(&["we're"]) || starts(&["i", "am"]) || starts(&["we", "are"]);
@@ -102,7 +168,11 @@ fn progressive(before: &[&str]) -> bool {
     let question = before
         .first()
         .is_some_and(|first| has(&["would", "do", "how", "what", "i", "try", "consider", "i'd"], first));
-    ours && before.len() <= 3 || mind && question
+    let weighs = before
+        .iter()
+        .any(|word| has(&["thinking", "considering", "debating", "wondering", "planning"], word));
+    let chance = matches!(before, ["mind"] | ["any", "chance", "of"] | ["chance", "of"]);
+    (ours && before.len() <= 3 || mind && question || chance) && !weighs
 }
 
 /// What is said behind the lane, when it is asked to do something.
@@ -110,21 +180,54 @@ fn followed(verb: &str, around: &Around<'_>) -> Act {
     let post = strip_soft(past_joined(&around.post));
     let deed = if matches!(post.first(), Some(&"to" | &"too")) { strip_soft(&post[1..]) } else { post };
     let first = deed.first().copied().unwrap_or_default();
-    if has(words::CANCEL, first) && is_its_work(&deed[1..]) && !matches!(verb, "use" | "want") {
+    // "Use CODIE" is what he said.
+    if matches!(post.first(), Some(&"is" | &"was")) && !around.asks {
+        return Act::Named("no work is asked of it");
+    }
+    if ceases(deed) && verb != "use" {
         return Act::Control(ControlAction::Cancel);
     }
-    if post.first() == Some(&"off") && matches!(verb, "call" | "pull" | "take") {
+    let told_so = matches!(verb, "tell" | "let") && tells_the_end(post);
+    let may_stop = matches!(verb, "tell" | "let")
+        && post.windows(2).enumerate().any(|(at, pair)| {
+            let rest = &post[at + 2..];
+            matches!(pair[0], "it" | "he" | "she" | "they")
+                && has(words::MUST, pair[1])
+                && ceases(rest.strip_prefix(&["to"]).unwrap_or(rest))
+        });
+    if told_so || may_stop {
+        return Act::Control(ControlAction::Cancel);
+    }
+    if post.first() == Some(&"off") && matches!(verb, "call" | "pull" | "take" | "kick") {
         return Act::Control(ControlAction::Cancel);
     }
     if first == "not" || post.first() == Some(&"not") {
         return Act::Refused;
     }
-    if matches!(verb, "ask" | "ping" | "message" | "contact" | "consult" | "tell" | "request")
+    if matches!(verb, "ask" | "check" | "ping" | "message" | "contact" | "consult" | "tell" | "request")
         && about_itself(post)
     {
         return STATUS;
     }
     if accepts(verb, post, deed) { Act::Delegate } else { Act::Named("no work is asked of it") }
+}
+
+/// "Tell CODIE that it should bump the deps", "tell CODIE the deps need bumping".
+fn relayed(post: &[&str]) -> bool {
+    let must = |pair: &[&str]| {
+        matches!(
+            pair,
+            ["it" | "he" | "she" | "they", "should" | "must" | "has" | "needs"]
+                | ["it's" | "he's" | "she's", "to"]
+        )
+    };
+    let duty = post
+        .windows(2)
+        .position(must)
+        .is_some_and(|at| at < 2 && post[at + 2..].iter().take(2).any(|word| has(words::VERBS, word)));
+    let mine = post.windows(2).any(|pair| matches!(pair, ["i" | "we", "need" | "want"]));
+    mine || duty
+        || post.windows(2).any(|pair| matches!(pair[0], "need" | "needs") && pair[1].ends_with("ing"))
 }
 
 /// Behind the other lanes that are named with it.
@@ -163,8 +266,9 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
     let aimed = to || matches!(first, "for" | "on" | "with" | "and" | "as" | "in" | "this" | "that" | "it");
     let deed_first = deed.first().copied().unwrap_or_default();
     match verb {
-        "tell" => to || first == QUOTE,
+        "tell" => to || first == QUOTE || relayed(post),
         "give" | "send" | "hand" | "pass" => !post.iter().take(4).any(|word| has(words::NO_WORK, word)),
+        "let" if first == "know" => relayed(&post[1..]),
         "let" => {
             !post.is_empty()
                 && !matches!(
@@ -182,8 +286,16 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
                 )
         }
         "like" | "love" | "wish" | "rather" => to || first == "on",
+        "prefer" if matches!(first, "over" | "to" | "than") => {
+            post.get(1).is_some_and(|next| has(words::VERBS, next))
+        }
         "want" | "need" | "prefer" => !matches!(first, "back" | "gone" | "out" | "off" | "dead" | "because"),
-        "make" => has(words::VERBS, first),
+        // "Make that the generalist."
+        "make" => has(words::VERBS, first) || post.is_empty(),
+        verb if has(words::RELEASE, verb) => post
+            .iter()
+            .take(2)
+            .any(|word| matches!(*word, "on" | "at" | "onto" | "loose" | "upon" | "towards" | "against")),
         "have" => {
             !post.is_empty()
                 && !matches!(
@@ -204,231 +316,26 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
                 )
         }
         "put" | "set" => {
-            post.iter().take(2).any(|word| matches!(*word, "on" | "to" | "onto")) && !post.contains(&"hold")
+            let roll = post.iter().take(5).any(|word| {
+                has(&["hold", "list", "call", "agenda", "page", "map", "payroll", "cover"], word)
+            });
+            post.iter().take(2).any(|word| matches!(*word, "on" | "to" | "onto")) && !roll
         }
-        "get" => to || matches!(first, "on" | "started" | "working" | "involved" | "going" | "onto"),
-        "run" | "launch" | "deploy" | "activate" | "trigger" | "start" | "charge" | "call" | "queue"
-        | "kick" | "wake" => post.is_empty() || aimed,
+        "get" => {
+            to || matches!(first, "on" | "started" | "involved" | "onto" | "busy")
+                || first.ends_with("ing") && first != "running"
+        }
+        "run" | "deploy" => {
+            matches!(post, ["to", verb, ..] if has(words::VERBS, verb))
+                || matches!(post, ["on" | "for", thing, ..] if has(words::ARTICLES, thing) || matches!(*thing, "it" | "these" | "those" | QUOTE))
+        }
+        "trust" => to || first == "with",
+        "invite" => to && has(words::VERBS, deed_first),
+        "call" => aimed,
+        "launch" | "activate" | "trigger" | "start" | "charge" | "queue" | "kick" | "wake" => {
+            post.is_empty() || aimed || first == "up"
+        }
         "notify" | "instead" | "contact" | "message" | "ping" => to && !deed_first.is_empty(),
         _ => true,
     }
-}
-
-/// The words behind "stop" mean the lane's own work, or nothing else.
-pub(super) fn is_its_work(rest: &[&str]) -> bool {
-    let own = [
-        "it",
-        "that",
-        "this",
-        "now",
-        "immediately",
-        "the",
-        "his",
-        "her",
-        "its",
-        "their",
-        "current",
-        "working",
-        "what",
-        "what's",
-        "it's",
-        "doing",
-        "everything",
-        "whatever",
-        "on",
-        "for",
-        "me",
-        "right",
-        "away",
-        "at",
-        "once",
-        "running",
-        "you",
-        "are",
-        "is",
-        "your",
-        "you're",
-        "all",
-        "they're",
-        "he's",
-        "she's",
-        "there",
-        "processing",
-        "execution",
-        "ongoing",
-        "any",
-        "and",
-        "of",
-        "please",
-        "my",
-        "our",
-        "previous",
-        "last",
-        "latest",
-        "in",
-        "progress",
-        "immediately",
-        "entirely",
-        "completely",
-    ];
-    let at_it =
-        matches!(rest.first().copied(), Some("working" | "processing" | "running" | "whatever" | "what"));
-    at_it || rest.iter().all(|word| has(&own, word) || has(words::WORK, word) || has(words::SOFT, word))
-}
-
-/// "Send this to", "this should be handed to", "I want this sent to", "this one goes to".
-fn given(before: &[&str]) -> Option<Act> {
-    let verb = before.iter().enumerate().rev().find(|(at, word)| {
-        has(words::TRANSFER, word) && (directive(&before[..*at]) || wished(&before[..*at]))
-    });
-    if let Some((at, verb)) = verb {
-        let between = &before[at + 1..];
-        let nothing = between
-            .iter()
-            .any(|word| has(&["thanks", "regards", "kudos", "attention", "love"], word))
-            || *verb == "get" && !between.iter().any(|word| matches!(*word, "this" | "it" | "that" | "over"));
-        // A lane in between is the one that gives.
-        let other = between.contains(&LANE) && !between.iter().any(|word| matches!(*word, "and" | "from"));
-        return (!nothing && !other).then_some(Act::Delegate);
-    }
-    if before.iter().any(|word| has(words::CAUSING, word)) && {
-        let at = before.iter().position(|word| has(words::CAUSING, word)).unwrap_or_default();
-        progressive(&before[..at])
-    } {
-        return Some(Act::Delegate);
-    }
-    let goes = before.iter().any(|word| matches!(*word, "go" | "goes" | "going" | "belongs"));
-    let thing =
-        before.first().is_some_and(|first| has(&["this", "that", "it", "these", "let", "have"], first))
-            || strip_soft(before).first().is_some_and(|first| {
-                has(&["it", "that", "these", "those", "let", "goes", "go", "the", "my"], first)
-            })
-            || before.first() == Some(&"this");
-    let handed = goes && thing && !before.iter().any(|word| has(&["went", "want", "if", "who", "did"], word));
-    (handed || passive(before)).then_some(Act::Delegate)
-}
-
-fn wished(before: &[&str]) -> bool {
-    let before = strip_soft(before);
-    matches!(before, ["i'll" | "we'll"] | ["let", "me"] | ["i", "will" | "should"] | ["we", "should" | "can"])
-}
-
-/// "A task for", "this is for".
-fn piece(before: &[&str]) -> bool {
-    let told = before
-        .iter()
-        .any(|word| has(&["was", "were", "had", "did", "what", "which", "who", "yesterday"], word));
-    let links = ["is", "are", "here", "just", "only", "another", "please", "that", "be", "should", "would"];
-    let head = before.iter().rev().find(|word| !has(&links, word));
-    let noun = head.is_some_and(|word| {
-        has(words::PIECE, word) || matches!(*word, "this's" | "it's" | "one" | "that's" | "here's")
-    });
-    let verb = strip_soft(before).first().is_some_and(|first| {
-        has(
-            &["write", "update", "explain", "describe", "define", "document", "estimate", "review", "see"],
-            first,
-        )
-    });
-    noun && !told && !verb
-}
-
-/// "I want this done", "it should be handled", "have it written", "needs to be delegated".
-fn passive(before: &[&str]) -> bool {
-    let ends = |word: &str| {
-        word.len() > 4 && (word.ends_with("ed") || word.ends_with("en") || word.ends_with("ing"))
-    };
-    let last = before.len().saturating_sub(1);
-    let at = before.iter().rposition(|word| has(words::DONE_BY, word));
-    let at = at.or_else(|| before.iter().rposition(|word| ends(word)).filter(|at| *at == last));
-    let Some(at) = at else { return false };
-    let lead = &before[..at];
-    let asks = [
-        "should", "must", "needs", "need", "has", "ought", "want", "like", "have", "get", "let", "please",
-        "prefer", "gets", "love",
-    ];
-    let past = [
-        "was", "were", "been", "got", "had", "already", "being", "who", "which", "what", "if", "did", "when",
-        "see",
-    ];
-    let now = [
-        "to", "be", "this", "that", "it", "should", "must", "i", "i'd", "we", "would", "can", "could", "you",
-        "the", "these",
-    ];
-    let wish = lead.iter().any(|word| has(&asks, word));
-    let polite = lead.first().is_some_and(|first| has(words::MODAL, first))
-        && lead.iter().any(|word| matches!(*word, "be" | "get" | "have"));
-    (wish || polite || lead.ends_with(&["to", "be"]) && lead.iter().any(|word| has(&now, word)))
-        && !lead.iter().any(|word| has(&past, word))
-}
-
-/// "Fix it with CODIE": the clause itself asks for work.
-fn by_means(means: &str, before: &[&str]) -> bool {
-    let verb = leading_verb(before);
-    let transfer = |(at, word): (usize, &&str)| has(words::TRANSFER, word) && directive(&before[..at]);
-    let talk = [
-        "share",
-        "discuss",
-        "talk",
-        "compare",
-        "integrate",
-        "replace",
-        "sync",
-        "chat",
-        "speak",
-        "agree",
-        "check",
-        "deal",
-        "meet",
-        "connect",
-        "help",
-        "look",
-        "stop",
-        "cancel",
-        "start",
-        "begin",
-        "continue",
-        "go",
-        "see",
-        "tell",
-        "show",
-        "let",
-        "give",
-        "read",
-    ];
-    match means {
-        "with" => verb.is_some_and(|verb| !has(&talk, verb)) || passive(before),
-        "on" => verb.is_some_and(|verb| {
-            has(&["run", "execute", "do", "launch", "schedule", "process", "perform", "queue", "start"], verb)
-        }),
-        _ => {
-            let bare = strip_soft(before).is_empty();
-            bare || verb.is_some() || passive(before) || before.iter().enumerate().any(transfer)
-        }
-    }
-}
-
-/// "Get me a story from".
-fn commissioned(before: &[&str]) -> bool {
-    let verb = before.iter().enumerate().find(|(at, word)| {
-        has(&["get", "want", "need", "request", "order", "commission", "like"], word)
-            && (directive(&before[..*at]) || requested(word, &before[..*at]))
-    });
-    verb.is_some_and(|(at, _)| {
-        before[at..].iter().any(|word| matches!(*word, "a" | "an" | "some"))
-            && !before[at..].iter().any(|word| has(&["update", "status", "news", "eta", "word"], word))
-    })
-}
-
-/// Whether a clause asks for work: its verb is one, and it stands where one asks.
-pub(super) fn requests_work(texts: &[&str]) -> bool {
-    leading_verb(texts).is_some()
-}
-
-fn leading_verb<'a>(texts: &[&'a str]) -> Option<&'a str> {
-    let (texts, _) = strip_articles(texts);
-    texts.iter().enumerate().take(12).find_map(|(at, word)| {
-        let asks = has(words::VERBS, word) && directive(&texts[..at]) && !has(words::NOT, word);
-        let refused = texts[..at].iter().any(|word| has(words::NOT, word));
-        (asks && !refused).then_some(*word)
-    })
 }

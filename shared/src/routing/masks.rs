@@ -118,7 +118,14 @@ fn pasted_lines(text: &str, is_name: &dyn Fn(&str) -> bool) -> Vec<Range<usize>>
             continue;
         }
         let was_member = std::mem::replace(&mut member, yaml(trimmed));
-        if member && (was_member || text[at..].lines().next().is_some_and(|next| yaml(next.trim()))) {
+        // "To: CODIE", "task: ..." is an order and no pasted table.
+        let ordered = trimmed
+            .split_once(": ")
+            .is_some_and(|(key, name)| matches!(key.to_lowercase().as_str(), "to" | "for") && is_name(name));
+        if member
+            && !ordered
+            && (was_member || text[at..].lines().next().is_some_and(|next| yaml(next.trim())))
+        {
             found.push(range);
             continue;
         }

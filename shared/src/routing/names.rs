@@ -41,6 +41,8 @@ pub(super) struct Mention {
     pub possessive: bool,
     /// Its last word is a title that people have, too.
     pub titled: bool,
+    /// Called with an "@".
+    pub called: bool,
 }
 
 impl Names {
@@ -127,7 +129,7 @@ impl Names {
     /// Whether these words are a name and nothing else.
     pub(super) fn is_name(&self, words: &str) -> bool {
         let key: String = words
-            .split(|c: char| c.is_whitespace() || matches!(c, '-' | '(' | ')'))
+            .split(|c: char| c.is_whitespace() || matches!(c, '-' | '\u{2010}' | '\u{2011}' | '(' | ')'))
             .map(normal)
             .filter(|word| word != "the")
             .collect();
@@ -139,7 +141,7 @@ impl Names {
         let mut found = Vec::new();
         let mut at = 0;
         while at < tokens.len() {
-            match self.known(tokens, at).or_else(|| unknown(tokens, at)) {
+            match self.known(tokens, at).or_else(|| self.short(tokens, at)).or_else(|| unknown(tokens, at)) {
                 Some(mention) => {
                     at = mention.at.end;
                     if !is_persons_title(tokens, &mention) {
@@ -150,6 +152,32 @@ impl Names {
             }
         }
         found
+    }
+
+    /// "Route this to coder": the role alone, where nothing but the one who is given something can stand.
+    fn short(&self, tokens: &[Token], at: usize) -> Option<Mention> {
+        let token = &tokens[at];
+        let to = tokens[..at].last().is_some_and(|before| before.kind == Kind::Word && before.text == "to");
+        let ends = tokens.get(at + 1).is_none_or(|next| {
+            next.kind != Kind::Hyphen
+                && (next.kind != Kind::Word || has(&["please", "pls", "now"], &next.text))
+        });
+        // "Have coder do it".
+        let caused = tokens[..at].last().is_some_and(|before| has(&["have", "let"], &before.text))
+            && tokens.get(at + 1).is_some_and(|next| has(words::VERBS, &next.text))
+            && tokens.get(at + 2).is_some_and(|next| has(words::ARTICLES, &next.text) || next.text == "it");
+        if token.kind != Kind::Word || token.possessive || !(token.called || caused || to && ends) {
+            return None;
+        }
+        let lane =
+            self.lanes.iter().find(|lane| lane.as_str().split('.').nth(1) == Some(token.text.as_str()))?;
+        Some(Mention {
+            whom: Whom::Lane(lane.clone()),
+            at: at..at + 1,
+            possessive: false,
+            titled: false,
+            called: token.called,
+        })
     }
 
     /// The longest name that begins here.
@@ -197,6 +225,7 @@ impl Names {
                 whom,
                 at: start..at + 1,
                 possessive: token.possessive,
+                called: tokens[start].called,
                 titled: has(words::DESIGNATORS, token.text.trim_end_matches('s')),
             });
             if token.possessive {
@@ -213,8 +242,15 @@ fn unknown(tokens: &[Token], at: usize) -> Option<Mention> {
     if token.kind != Kind::Word {
         return None;
     }
-    let mention =
-        |whom, end| Some(Mention { whom, at: at..end, possessive: tokens[end - 1].possessive, titled: true });
+    let mention = |whom, end| {
+        Some(Mention {
+            whom,
+            at: at..end,
+            possessive: tokens[end - 1].possessive,
+            titled: true,
+            called: token.called,
+        })
+    };
     if token.text.starts_with("vp.") && token.text.matches('.').count() == 2 {
         return mention(Whom::Someone, at + 1);
     }
@@ -222,10 +258,18 @@ fn unknown(tokens: &[Token], at: usize) -> Option<Mention> {
         return None;
     }
     let mention_lanes = token.text == "lanes";
+    let led = tokens[..at].last().is_some_and(|before| before.kind == Kind::Word);
+    // "In general, VPs get a bonus": of VPs at large.
+    if token.text == "vps" && !led {
+        return None;
+    }
     let before = |back: usize| at.checked_sub(back).map(|index| tokens[index].text.as_str());
     let many = |back| before(back).is_some_and(|word| has(&["both", "all", "each", "every"], word));
     let all = many(1) || many(2) && before(1).is_some_and(|word| has(&["the", "my", "our", "of"], word));
-    if mention_lanes && !all {
+    let one_of = before(1) == Some("the")
+        && before(2) == Some("of")
+        && before(3).is_some_and(|word| has(&["one", "any", "either", "some"], word));
+    if mention_lanes && !all && !one_of {
         return None;
     }
     let agent = tokens.get(at + 1).is_some_and(|next| has(&["agent", "agents", "lane", "lanes"], &next.text));
@@ -244,9 +288,11 @@ fn is_persons_title(tokens: &[Token], mention: &Mention) -> bool {
     let after = word(Some(mention.at.end));
     let of = mention.titled && after.is_some_and(|word| has(&["of", "at"], word));
     let ranked = mention.titled && before.is_some_and(|word| has(words::RANKS, word));
+    let new = before == Some("new")
+        && word(mention.at.start.checked_sub(2)).is_some_and(|word| has(&["my", "our"], word));
     let owned = mention.whom == Whom::Someone
         && tokens[mention.at.start].text == "vp"
-        && before.is_some_and(|word| has(&["my", "our", "his", "her", "their", "whose"], word))
+        && before.is_some_and(|word| new || has(&["my", "our", "his", "her", "their", "whose"], word))
         && !after.is_some_and(|word| has(words::WORK, word));
     // "Cody Smith" is somebody else.
     let surname = !mention.titled
@@ -256,7 +302,11 @@ fn is_persons_title(tokens: &[Token], mention: &Mention) -> bool {
             let small = tokens.get(mention.at.end - 1).is_some_and(|own| own.text.contains('.'));
             next.kind == Kind::Word && next.capital && !small && !words::is_known(&next.text)
         });
-    of || ranked || owned || surname
+    // "Cody from accounting"; but "stop CODIE from finishing".
+    let from = !mention.titled
+        && after == Some("from")
+        && word(Some(mention.at.end + 1)).is_some_and(|next| !next.ends_with("ing"));
+    of || ranked || owned || surname || from
 }
 
 /// One letter too many, too few or other, or two in each other's place; the first letter is right.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::masks::{bullet, masks};
+use super::words::{DESIGNATORS, has};
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,12 @@ pub(super) struct Token {
     pub at: Range<usize>,
     pub possessive: bool,
     pub capital: bool,
+    /// An "@" stands before it.
+    pub called: bool,
 }
+
+/// A path is not looked for further than this.
+const MAX_PATH_BYTES: usize = 2048;
 
 /// A sentence: its tokens without the mark at its end.
 #[derive(Debug, Clone)]
@@ -110,7 +116,14 @@ struct Scan<'a> {
 impl Scan<'_> {
     fn push(&mut self, kind: Kind, at: Range<usize>) {
         self.at = at.end;
-        self.tokens.push(Token { kind, text: String::new(), at, possessive: false, capital: false });
+        self.tokens.push(Token {
+            kind,
+            text: String::new(),
+            at,
+            possessive: false,
+            capital: false,
+            called: false,
+        });
     }
 
     /// Takes one token, or what is no token; nothing behind `end`.
@@ -118,7 +131,8 @@ impl Scan<'_> {
         let rest = &self.text[self.at..end];
         let Some(c) = rest.chars().next() else { return };
         if c.is_alphanumeric() || matches!(c, '/' | '~' | '\\' | '.') || rest.starts_with("--") {
-            let chunk = rest.split(char::is_whitespace).next().unwrap_or_default();
+            let near = &rest[..rest.floor_char_boundary(MAX_PATH_BYTES)];
+            let chunk = near.split(char::is_whitespace).next().unwrap_or_default();
             let chunk = chunk.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '"', '\'']);
             if path(chunk) {
                 return self.push(Kind::Path, self.at..self.at + chunk.len());
@@ -165,8 +179,10 @@ impl Scan<'_> {
         let first: String = line.chars().take_while(|c| c.is_alphanumeric() || apostrophe(*c)).collect();
         let capital = first.chars().next().is_some_and(char::is_uppercase);
         let item = bullet(line.lines().next().unwrap_or_default());
+        let title = has(DESIGNATORS, &normal(&first));
+        let field = !first.is_empty() && !title && line[first.len()..].starts_with(": ");
         let next = self.at + rest.len() - line.len();
-        if blank || item || capital && (self.starts)(&normal(&first)) {
+        if blank || item || field || capital && (self.starts)(&normal(&first)) {
             self.push(Kind::Stop, self.at..self.at + 1);
         }
         self.at = next;
@@ -182,6 +198,8 @@ impl Scan<'_> {
             let after = chars.peek().map(|(_, next)| *next);
             let inner = match c {
                 c if c.is_alphanumeric() || c == '_' || ignorable(c) => true,
+                // "tl;dr" is a word.
+                ';' => rest[..at].eq_ignore_ascii_case("tl"),
                 '.' => after.is_some_and(|next| dot_inside(&rest[..at], next)),
                 c if apostrophe(c) => after.is_some_and(char::is_alphanumeric),
                 _ => false,
@@ -211,8 +229,9 @@ impl Scan<'_> {
             || matches!(text.as_str(), "etc" | "vs" | "approx");
         let capital = raw.chars().next().is_some_and(char::is_uppercase);
         let start = self.at;
+        let called = self.text[..start].ends_with('@');
         self.at += end;
-        self.tokens.push(Token { kind: Kind::Word, text, at: start..self.at, possessive, capital });
+        self.tokens.push(Token { kind: Kind::Word, text, at: start..self.at, possessive, capital, called });
         if abbreviation && self.text[self.at..].starts_with('.') {
             self.at += 1;
         }

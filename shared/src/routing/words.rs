@@ -2,8 +2,22 @@
 //!
 //! English only. All in lower case; verbs in their base form unless the list says otherwise.
 
+/// The verb of "fixes", "writes".
+pub(super) fn third_person(verb: &str) -> Option<&str> {
+    let base = verb.strip_suffix('s')?;
+    [Some(base), base.strip_suffix('e')].into_iter().flatten().find(|base| has(VERBS, base))
+}
+
+/// The verb of "showing", "giving", when the list has it.
+pub(super) fn of_gerund(list: &[&'static str], word: &str) -> Option<&'static str> {
+    let stem = word.strip_suffix("ing")?;
+    list.iter().find(|verb| **verb == stem || verb.strip_suffix('e') == Some(stem)).copied()
+}
+
 /// Whether the list has this word.
 pub(super) fn has(list: &[&str], word: &str) -> bool {
+    #[cfg(test)]
+    super::work::count();
     list.contains(&word)
 }
 
@@ -30,7 +44,7 @@ pub(super) const SOFT: &[&str] = &[
     "afterwards", "afterward", "additionally", "furthermore", "otherwise", "specifically", "simply", "only", "once",
     "asap", "urgent", "urgently", "fine", "or", "either", "still", "really", "rather", "better", "best", "always",
     "thx", "ty", "lol", "everyone", "friend", "there", "because", "since", "though", "however", "therefore", "hence",
-    "all", "together", "importantly", "reminder", "note", "todo",
+    "all", "together", "importantly", "reminder", "note", "todo", "quick", "hurry", "emergency", "woah", "whoa", "wow", "argh", "ugh", "damn", "gosh", "jeez", "hm",
 ];
 
 /// Before a name: part of it.
@@ -46,8 +60,12 @@ pub(super) const CAUSE: &[&str] = &[
     "summon", "enlist", "assign", "delegate", "trust", "involve", "choose", "pick", "select", "prefer", "like", "love",
     "consult", "contact", "message", "ping", "give", "send", "hand", "put", "set", "brief", "pass", "dispatch", "run",
     "activate", "trigger", "wake", "command", "commission", "hire", "try", "prompt", "spawn", "mobilize", "mobilise",
-    "appoint", "charge", "recruit", "notify", "deploy", "queue", "kick",
+    "appoint", "charge", "recruit", "notify", "deploy", "queue", "kick", "unleash", "sic", "loose", "turn", "throw", "point", "aim",
+    "focus", "release", "steer", "stick",
 ];
+/// Let go at its work: "turn CODIE loose on it", "point CODIE at it".
+pub(super) const RELEASE: &[&str] =
+    &["unleash", "sic", "loose", "turn", "throw", "point", "aim", "focus", "release", "steer", "stick"];
 /// The same in the form that follows "mind", "about", "I am".
 pub(super) const CAUSING: &[&str] = &[
     "using", "having", "asking", "telling", "getting", "letting", "making", "giving", "sending", "handing", "assigning",
@@ -65,7 +83,7 @@ pub(super) const CAUSE_PHRASES: &[&[&str]] = &[
     &["hand", "off", "to"], &["hand", "over", "to"], &["work", "with"], &["coordinate", "with"], &["count", "on"],
     &["team", "up", "with"], &["kick", "off"], &["stand", "up"], &["wake", "up"], &["partner", "with"],
     &["proceed", "with"], &["go", "through"], &["go", "via"], &["check", "in", "with"], &["queue", "up"],
-    &["set", "up"], &["collaborate", "with"], &["default", "to"], &["put", "in"],
+    &["set", "up"], &["go", "ahead", "with"], &["over", "to"], &["make", "it"], &["go", "for"], &["check", "with"], &["collaborate", "with"], &["default", "to"], &["put", "in"],
 ];
 
 /// Something is given to a lane ("send this to CODIE").
@@ -74,7 +92,12 @@ pub(super) const TRANSFER: &[&str] = &[
     "kick", "throw", "farm", "submit", "push", "leave", "transfer", "escalate", "direct", "refer", "entrust",
     "allocate", "bounce", "move", "turn", "shift", "queue", "relay", "hand-off", "punt", "shoot", "toss", "redirect",
     "reassign", "issue", "feed", "devolve", "commit", "deliver", "drop", "ship", "post", "switch", "address",
-    "schedule", "fire", "slide", "handoff", "get",
+    "schedule", "fire", "slide", "handoff", "get", "shove", "lob", "chuck", "sling", "funnel", "channel", "hurl",
+];
+/// What is a lane's own, and stands for the lane as the one who is given work: "on CODIE's plate".
+pub(super) const PLACES: &[&str] = &[
+    "lap", "hands", "plate", "queue", "court", "inbox", "desk", "tray", "pile", "list", "backlog", "stack", "care", "table",
+    "shoulders", "door", "doorstep", "feet", "corner", "workload", "todo",
 ];
 /// The same as what is done with it ("I want this sent to CODIE", "to be handled by CODIE").
 pub(super) const DONE_BY: &[&str] = &[
@@ -119,24 +142,26 @@ pub(super) const VERBS: &[&str] = &[
     "critique", "grade", "curate", "source", "cite", "quote", "price", "quantify", "handcraft", "mock", "stub",
     "instrument", "log", "trace", "grep", "diff", "squash", "cherry", "stage", "seed", "populate", "dedupe",
     "deduplicate", "normalize", "normalise", "sanitize", "escape", "encode", "decode", "compress", "decompress", "zip",
-    "unzip", "attach",
+    "unzip", "attach", "deal", "repair", "mend", "chase", "rework", "revise", "redesign", "revamp", "provision", "wrap", "streamline",
 ];
 
 /// Stop a mission.
 pub(super) const CANCEL: &[&str] = &[
     "cancel", "stop", "abort", "kill", "halt", "terminate", "scrap", "interrupt", "quit", "cease", "end", "nix", "abandon",
+    "discontinue", "desist",
 ];
 /// Ask how it stands.
 pub(super) const INSPECT: &[&str] = &[
     "check", "show", "list", "give", "get", "tell", "report", "see", "view", "look", "find", "update", "know", "hear",
     "inform", "display", "fetch", "monitor", "track", "ping", "print", "follow", "watch", "share", "provide", "send",
-    "ask",
+    "ask", "gimme", "notify", "alert", "peek", "glance",
 ];
 /// Ask for what came of it.
 pub(super) const OBTAIN: &[&str] = &[
     "read", "show", "open", "fetch", "get", "give", "bring", "display", "print", "summarize", "summarise", "see",
     "view", "download", "send", "list", "pull", "email", "forward", "tell", "share", "find", "present", "retrieve",
-    "grab", "load", "want", "need", "look", "paste", "review", "collect", "know", "check", "quote",
+    "grab", "load", "want", "need", "look", "paste", "review", "collect", "know", "check", "quote", "hand", "dump", "copy",
+    "recap", "gimme", "explain", "walk", "sum", "compare", "remind", "repeat", "cat", "tail", "save", "export", "attach", "post", "throw",
 ];
 
 /// How it stands.
@@ -152,7 +177,10 @@ pub(super) const RESULTS: &[&str] = &[
     "result", "results", "outcome", "outcomes", "output", "outputs", "report", "reports", "artifact", "artifacts", "artefact", "artefacts",
     "deliverable", "deliverables", "product", "products", "file", "files", "story", "answer", "findings", "patch",
     "summary", "receipt", "receipts", "log", "logs", "writeup", "response", "reply", "deliveries", "document", "draft",
-    "essay", "poem", "diff", "analysis", "conclusion", "conclusions", "opinion",
+    "essay", "poem", "diff", "analysis", "conclusion", "conclusions", "numbers", "figures", "notes", "slides", "deck",
+    "pr", "prs", "memo", "proposal", "recommendations", "suggestions", "commits", "screenshot", "screenshots", "translation",
+    "spreadsheet", "itinerary", "shortlist", "verdict", "changes", "text", "transcript", "solution", "gist", "tl;dr", "tldr", "rundown",
+    "highlights", "implementation",
 ];
 /// What it is at.
 pub(super) const WORK: &[&str] = &[
@@ -167,6 +195,11 @@ pub(super) const MADE: &[&str] = &[
     "generated", "change", "changed", "leave", "left", "hand", "fix", "fixed", "do", "did", "done", "suggest",
     "suggested", "recommend", "report", "reported",
 ];
+/// Did something, of verbs that do not end in "ed".
+pub(super) const PAST: &[&str] = &[
+    "made", "wrote", "found", "said", "built", "came", "got", "gave", "sent", "left", "did", "drew", "ran", "put", "took", "dug",
+    "chose", "cut", "set", "shot", "spun", "threw", "brought", "kept",
+];
 /// What belongs to the program that we are, not to its work: "the coder VP class".
 pub(super) const THINGS: &[&str] = &[
     "class", "config", "configuration", "settings", "setting", "module", "code", "codebase", "prompt", "prompts",
@@ -176,13 +209,18 @@ pub(super) const THINGS: &[&str] = &[
     "container", "dashboard", "panel", "tab", "button", "endpoint", "api", "schema", "struct", "function", "consumer",
     "credentials", "token", "tokens", "key", "keys", "budget", "costs", "cost", "pricing", "bug", "bugs", "issue",
     "issues", "policy", "rules", "phrase", "phrases", "word", "string", "variable", "flag", "constant", "lane's",
-    "candidate", "position", "salary", "workers", "worker", "workspace", "workspaces", "model", "persona",
+    "candidate", "position", "salary", "ads", "account", "subscription", "license", "meeting", "workers", "worker", "workspace", "workspaces", "model", "persona",
     "personality", "template", "templates", "instructions", "description", "host", "server", "unit", "handler",
+];
+/// Had together with somebody, or done for a machine: no work of his.
+pub(super) const SOCIAL: &[&str] = &[
+    "meeting", "call", "lunch", "dinner", "appointment", "chat", "interview", "date", "coffee", "party", "maintenance", "downtime",
 ];
 /// Given to a lane, and no work.
 pub(super) const NO_WORK: &[&str] = &[
     "break", "rest", "raise", "thanks", "regards", "credit", "kudos", "star", "access", "permission", "permissions",
-    "hint", "time", "chance", "hello", "hi", "thank", "congrats", "compliments", "love", "cookie", "medal", "name",
+    "hint", "number", "key", "keys", "memory", "benefit", "password", "money", "budget", "address", "phone", "gift", "present",
+    "coffee", "lift", "ride", "hug", "time", "chance", "hello", "hi", "thank", "congrats", "compliments", "love", "cookie", "medal", "name",
 ];
 /// A piece of work, before "for CODIE".
 pub(super) const PIECE: &[&str] = &[
@@ -239,7 +277,7 @@ pub(super) const PREPOSITIONS: &[&str] = &[
 /// Polite, not a condition.
 pub(super) const POLITE_IF: &[&str] = &[
     "possible", "you", "needed", "necessary", "so", "ok", "okay", "i", "that's", "it's", "not", "we", "appropriate",
-    "feasible", "anything", "applicable", "convenient", "allowed",
+    "feasible", "anything", "applicable", "convenient", "allowed", "you'd", "you're",
 ];
 
 /// Stopped, of a mission.
@@ -274,7 +312,7 @@ pub(super) const JOINTS: &[&str] = &[
 /// After "is CODIE": what it is like, not how its work stands.
 pub(super) const TRAITS: &[&str] = &[
     "a", "an", "able", "good", "better", "capable", "smart", "called", "named", "real", "human", "like", "supposed",
-    "allowed", "worth", "right", "suitable", "expensive", "faster", "cheaper", "the", "more", "really", "great",
+    "allowed", "worth", "right", "open", "different", "same", "hosted", "trained", "priced", "suitable", "expensive", "faster", "cheaper", "the", "more", "really", "great",
     "known",
 ];
 /// With "cancelled": it is wished, not told.
