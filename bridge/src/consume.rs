@@ -41,6 +41,12 @@ pub(crate) enum ProjectError {
     /// The log.
     #[error(transparent)]
     Reader(#[from] ReaderError),
+    /// The stream is one that the ledger has left for another one, whose missions it has ended.
+    #[error(
+        "the log is one that this ledger has left: since then it was projected from another stream, and the missions \
+             that had not ended here were failed; stop the bridge, and run `vp ledger rebuild` if this is the right server"
+    )]
+    Left,
     /// The log is shorter than what was projected from it.
     #[error(
         "the log ends with sequence {last}, but the ledger is projected up to {cursor}: the log has lost messages; \
@@ -219,10 +225,15 @@ pub(crate) async fn place(
     ledger: &Ledger,
     names: &Names,
     stream: &StreamIdentity,
-) -> Result<Cursor, LedgerError> {
+) -> Result<Cursor, ProjectError> {
     let known = ledger.cursors().await?;
-    if let Some(cursor) = known.iter().find(|cursor| cursor.created_at == stream.created_at) {
-        return Ok(*cursor);
+    if let Some((last, earlier)) = known.split_last() {
+        if last.created_at == stream.created_at {
+            return Ok(*last);
+        }
+        if earlier.iter().any(|cursor| cursor.created_at == stream.created_at) {
+            return Err(ProjectError::Left);
+        }
     }
     let before = known.last().map(|last| last.epoch);
     let lost = match before {

@@ -27,22 +27,24 @@ const NAME: &str = "projector";
 /// # Errors
 /// [`LedgerError`].
 pub(crate) async fn end_lost(ledger: &Ledger, names: &Names, epoch: u16) -> Result<usize, LedgerError> {
+    let ids: Vec<_> = ledger.unfinished(epoch).await?.into_iter().map(|row| row.mission_id).collect();
     let mut ended = 0;
-    loop {
-        let rows = ledger.unfinished(epoch).await?;
-        let cursors = ledger.cursors().await?;
-        let Some(cursor) = cursors.into_iter().find(|cursor| cursor.epoch == epoch) else { return Ok(ended) };
-        if rows.is_empty() {
-            return Ok(ended);
-        }
-        let ids: Vec<_> = rows.into_iter().take(AT_ONCE).map(|row| row.mission_id).collect();
-        let lost = ledger.load(&ids, epoch).await?;
-        let count = lost.len();
-        // Lost to another bridge, the next look shows what it has left.
-        if ledger.commit(endings(cursor, lost, names), &mut Texts::default()).await? == Committed::Done {
-            ended += count;
+    for ids in ids.chunks(AT_ONCE) {
+        loop {
+            let cursors = ledger.cursors().await?;
+            let cursor = cursors.into_iter().find(|cursor| cursor.epoch == epoch);
+            let mut lost = ledger.load(ids, epoch).await?;
+            lost.retain(|live| !live.mission.status.is_terminal());
+            let (Some(cursor), false) = (cursor, lost.is_empty()) else { break };
+            let count = lost.len();
+            // Lost to another bridge, the next look shows what it has left.
+            if ledger.commit(endings(cursor, lost, names), &mut Texts::default()).await? == Committed::Done {
+                ended += count;
+                break;
+            }
         }
     }
+    Ok(ended)
 }
 
 /// What ends these missions, behind `cursor`.
@@ -84,8 +86,8 @@ fn why(mission: &Mission) -> String {
         (None, attempt) => format!("attempt {attempt} had been started, and may have had effects"),
     };
     format!(
-        "the missions' log was deleted or made anew before this mission had ended: {known}, and nothing more will come \
-         of it; delegate it again if it is still wanted"
+        "the missions' log was deleted or made anew before this mission had ended: {known}. What becomes of it is not \
+         known any more; delegate it again if it is still wanted"
     )
 }
 

@@ -217,6 +217,7 @@ impl Before {
         }
         // The places of another stream's notices say nothing here.
         let sent = if known { ledger.sent().await? } else { 0 };
+        let sent = if Place::of(sent).epoch == place.epoch { sent } else { 0 };
         Ok(Self { place, sent })
     }
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
 use support::script::{CODER, GENERAL, Script};
-use support::{World, until};
+use support::{World, lanes, until};
 use vp_bridge::harness::LedgerKind;
 use vp_bridge::on_both_ledgers;
+use vp_bridge::rebuild::rebuild;
 use vp_bridge::{Bridge, BridgeConfig, BridgeError, LedgerError};
 use vp_nats::notices::NoticeReader;
 use vp_shared::api::{ErrorCode, LedgerGet, LedgerList, LedgerMission, LedgerPage, LedgerQuestion};
@@ -410,6 +411,38 @@ async fn missions_of_a_deleted_stream_fail_once_and_their_sessions_are_told(kind
     bridge.stop().await;
 }
 
+async fn a_stream_that_the_ledger_has_left_is_not_projected_until_a_rebuild(kind: LedgerKind) {
+    let mut world = World::start_on(kind).await;
+    let bridge = world.bridge().await;
+    world.append(&Script::new(CODER, "other").dispatched()).await;
+    world.settled().await;
+    bridge.stop().await;
+    world.conn.jetstream().delete_stream("MISSIONS").await.unwrap();
+    world.make_streams().await;
+    world.flood(&Script::new(CODER, "here").well()).await;
+    let bridge = world.bridge().await;
+    world.settled().await;
+    bridge.stop().await;
+    // As if it had followed this stream first, the other one since, and were back.
+    world.sql("UPDATE cursors SET epoch = 1 - epoch").await;
+    let bridge = world.bridge().await;
+    let mut status = bridge.status();
+    let told = status.wait_for(|status| {
+        status.projector_error.as_ref().is_some_and(|text| text.contains("one that this ledger has left"))
+    });
+    tokio::time::timeout(support::PATIENCE, told).await.unwrap().unwrap();
+    bridge.stop().await;
+    rebuild(&world.conn, &world.place.location, &lanes(), false).await.unwrap();
+    let bridge = world.bridge().await;
+    let mut later = Script::new(CODER, "later");
+    world.flood(&later.well()).await;
+    let status = world.settled().await;
+    assert_eq!(status.missions["completed"], 2, "{:?}", status.missions);
+    let told = world.notices().await.into_iter().filter(|notice| notice.mission_id == later.mission_id);
+    assert_eq!(told.filter(|notice| notice.terminal).count(), 1);
+    bridge.stop().await;
+}
+
 async fn a_log_that_is_shorter_than_the_ledger_is_told_and_nothing_is_guessed(kind: LedgerKind) {
     let mut world = World::start_on(kind).await;
     let bridge = world.bridge().await;
@@ -439,5 +472,6 @@ on_both_ledgers!(
     messages_that_left_the_log_unprojected_are_told,
     a_stream_made_anew_under_a_running_bridge_is_followed,
     missions_of_a_deleted_stream_fail_once_and_their_sessions_are_told,
+    a_stream_that_the_ledger_has_left_is_not_projected_until_a_rebuild,
     a_log_that_is_shorter_than_the_ledger_is_told_and_nothing_is_guessed,
 );

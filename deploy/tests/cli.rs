@@ -226,9 +226,9 @@ fn a_lane_is_paused_by_name_and_everybody_is_told_until_it_is_resumed() {
     assert!(said.contains(&format!("{lane} is paused by ")) && said.contains(": mending it"), "{said}");
     let paused = of(&json(&["lanes", "--pause", lane]));
     assert_eq!((&paused["mode"], &paused["mode_set"]["reason"]), (&"paused".into(), &"mending it".into()));
-    assert!(
-        paused["mode_set"]["by"].as_str().unwrap().contains('@') && paused["mode_set"]["since"].is_string()
-    );
+    let by = paused["mode_set"]["by"].as_str().unwrap();
+    let uid = format!("uid {}", rustix::process::getuid().as_raw());
+    assert!(by.contains(&uid) && by.contains('@') && paused["mode_set"]["since"].is_string(), "{by}");
 
     let constraint = format!("repo={}", repo.path().display());
     let dispatch = ["dispatch", "--session", "me", "--lane", lane, "--constraint", &constraint, "Report"];

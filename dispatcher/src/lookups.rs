@@ -42,8 +42,19 @@ pub(crate) enum LaneQueues {
 /// When the workers were looked at, and what was seen, if it was.
 type PresenceLook = (Instant, Option<Arc<Vec<Presence>>>);
 
-/// When a lane's mode was looked at, and what keeps it from starting missions, if anything does.
-type ModeLook = (Instant, Option<LaneModeRecord>);
+/// Whether a lane starts missions, or that this is not known.
+#[derive(Debug, Clone)]
+pub(crate) enum LaneStarts {
+    /// It does.
+    Open,
+    /// It does not.
+    Closed(LaneModeRecord),
+    /// The server did not tell, or not in time.
+    Unknown,
+}
+
+/// When a lane's mode was looked at, and what was seen.
+type ModeLook = (Instant, LaneStarts);
 
 /// The looks and their last answers.
 #[derive(Debug)]
@@ -114,6 +125,14 @@ impl Lookups {
 
     /// What keeps the lane from starting missions; `None` when nothing does, or when that could not be learned.
     pub(crate) async fn closed(&self, vp_id: &VpId) -> Option<LaneModeRecord> {
+        match self.starts(vp_id).await {
+            LaneStarts::Closed(record) => Some(record),
+            LaneStarts::Open | LaneStarts::Unknown => None,
+        }
+    }
+
+    /// Whether the lane starts missions.
+    pub(crate) async fn starts(&self, vp_id: &VpId) -> LaneStarts {
         let mut last = self.modes.lock().await;
         if let Some((_, known)) = last.get(vp_id).filter(|(at, _)| at.elapsed() < MODE_AGE) {
             return known.clone();
@@ -121,16 +140,18 @@ impl Lookups {
         // Boxed, so that every dispatch does not carry the room for it.
         let looked = timeout(self.limit, Box::pin(lane_modes::lookup(&self.conn, vp_id))).await;
         let known = match looked {
-            Ok(Ok(record)) => record.and_then(LaneModeRecord::if_closed),
+            Ok(Ok(record)) => {
+                record.and_then(LaneModeRecord::if_closed).map_or(LaneStarts::Open, LaneStarts::Closed)
+            }
             // Workers and `vp doctor` complain of it.
-            Ok(Err(LaneModeError::NoBucket)) => None,
+            Ok(Err(LaneModeError::NoBucket)) => LaneStarts::Open,
             Ok(Err(error)) => {
                 tracing::warn!(%vp_id, error = %Chain(&error), "the lane's mode not read");
-                None
+                LaneStarts::Unknown
             }
             Err(_) => {
                 tracing::warn!(%vp_id, limit_ms = self.limit.as_millis(), "the lane's mode not read in time");
-                None
+                LaneStarts::Unknown
             }
         };
         last.insert(vp_id.clone(), (Instant::now(), known.clone()));

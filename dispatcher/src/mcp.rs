@@ -39,7 +39,7 @@ const INSTRUCTIONS: &str = "Delegates missions to independent VP lanes. vp_dispa
     when timed_out is true), vp_read_result_artifacts reads what was delivered. On an error act on its code: the same \
     call with the same idempotency_key never makes a second mission.";
 
-/// How many calls of one host may wait for missions at a time.
+/// How many calls of the host on standard input may wait for missions at a time.
 const MAX_WAITS: usize = 64;
 /// What a host may ask of this server.
 const METHODS: [&str; 9] = [

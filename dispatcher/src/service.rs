@@ -37,7 +37,7 @@ pub async fn serve(dispatcher: Dispatcher) -> Result<Service, ServiceError> {
     let spec = ServiceSpec {
         name: SERVICE_NAME.into(),
         description: "Delegate missions to VP lanes and follow them".into(),
-        endpoints: TOOLS.into_iter().map(endpoint).chain([route_endpoint(), lane_mode_endpoint()]).collect(),
+        endpoints: endpoints(),
         max_in_flight: MAX_CALLS + max_waits,
     };
     let conn = dispatcher.connection().clone();
@@ -47,6 +47,11 @@ pub async fn serve(dispatcher: Dispatcher) -> Result<Service, ServiceError> {
         async move { handle(&dispatcher, &waits, request).await }
     })
     .await
+}
+
+/// All that is served.
+fn endpoints() -> Vec<EndpointSpec> {
+    TOOLS.into_iter().map(endpoint).chain([route_endpoint(), lane_mode_endpoint()]).collect()
 }
 
 fn endpoint(tool: ToolName) -> EndpointSpec {
@@ -117,8 +122,8 @@ mod tests {
 
     #[test]
     fn every_endpoint_tells_two_sound_schemas() {
-        let endpoints: Vec<_> = TOOLS.into_iter().map(endpoint).chain([route_endpoint()]).collect();
-        assert_eq!(endpoints.len(), 7);
+        let endpoints = endpoints();
+        assert_eq!(endpoints.len(), 8);
         for endpoint in endpoints {
             for name in ["schema.input", "schema.output"] {
                 let schema = serde_json::from_str(&endpoint.metadata[name]).unwrap();

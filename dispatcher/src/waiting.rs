@@ -74,9 +74,12 @@ fn lost_worker(mission: &MissionView, around: Around<'_>) -> Option<String> {
     let (worker, all) = (mission.worker_id.as_ref()?, around.workers?);
     let alive = all.iter().any(|presence| presence.worker.worker_id == *worker);
     (!alive).then(|| {
-        format!(
-            "worker `{worker}`, which has it, shows no sign of life; it is taken over once that is proven"
-        )
+        let when = match around.closed {
+            // Nobody takes its entry while the lane is closed.
+            Some(record) => format!("when the lane is resumed: {} is {record}", mission.vp_id),
+            None => "once that is proven".to_owned(),
+        };
+        format!("worker `{worker}`, which has it, shows no sign of life; it is taken over {when}")
     })
 }
 
@@ -111,6 +114,24 @@ mod tests {
         let queue = QueueState { waiting, in_hand: 0, pulls: 0 };
         let around = Around { workers: Some(workers), queue: Some(queue), ..Around::default() };
         waiting_because(mission, around, UtcTime::parse("2026-11-22T10:00:00Z").unwrap())
+    }
+
+    #[test]
+    fn a_lost_mission_of_a_closed_lane_says_that_it_waits_for_the_lane() {
+        let record: LaneModeRecord = serde_json::from_value(json!({
+            "mode": "paused", "by": "console", "since": "2026-11-22T09:00:00Z",
+        }))
+        .unwrap();
+        let now = UtcTime::parse("2026-11-22T10:00:00Z").unwrap();
+        for status in ["running", "finalizing", "cancelling"] {
+            let lost = mission(status, &json!({"worker_id": "gone"}));
+            let around = Around { workers: Some(&[]), closed: Some(&record), ..Around::default() };
+            let said = waiting_because(&lost, around, now).unwrap();
+            assert!(
+                said.contains("when the lane is resumed: vp.coder.primary is paused by console"),
+                "{said}"
+            );
+        }
     }
 
     #[test]

@@ -175,9 +175,15 @@ impl Case<'_> {
         for effect in effects {
             match effect {
                 Effect::Append { attempt, expected, body } => {
-                    if self.hold.is_none() && matches!(body, EventBody::Started { .. }) {
-                        // Another delivery of it is being claimed by this very process.
-                        return Settle::Nak(LATER);
+                    if let EventBody::Started { .. } = body {
+                        if self.hold.is_none() {
+                            // Another delivery of it is being claimed by this very process.
+                            return Settle::Nak(LATER);
+                        }
+                        if !self.lane.mode().is_open() {
+                            // Closed since it was handed out: it waits in its queue.
+                            return Settle::Nak(Duration::ZERO);
+                        }
                     }
                     if let Err(settle) = self.append(&mut mission, attempt, expected, body).await {
                         return settle;

@@ -140,15 +140,23 @@ pub(super) async fn previewed(
     read.await.map_err(|error| fault(&error))
 }
 
-/// The end of a file that an ended mission has left behind, and how many bytes stand before it. `None`: it left none of
-/// this name.
+/// Why the end of a file is not told.
+pub(super) enum NoTail {
+    /// Too many files are read just now.
+    Busy,
+    /// It cannot be read.
+    Unreadable(String),
+}
+
+/// The end of a file that an ended mission has left behind, and how many bytes stand before it. `None`: the
+/// mission's end tells of none of this name.
 pub(super) async fn end_of(
     desk: &Desk,
     result: &MissionResult,
     path: String,
     most: u64,
-) -> Result<Option<(String, u64)>, String> {
-    let turn = desk.file_turn().await.map_err(|_| "too many files are read just now".to_owned())?;
+) -> Result<Option<(String, u64)>, NoTail> {
+    let turn = desk.file_turn().await.map_err(|_| NoTail::Busy)?;
     let (host, result) = (desk.host.clone(), result.clone());
     let read = tokio::task::spawn_blocking(move || {
         let opened = Wanted { result: &result, host: &host, path: &path }.open(MAX_LOG);
@@ -159,10 +167,10 @@ pub(super) async fn end_of(
     match read.await {
         Ok(Ok(end)) => Ok(Some(end)),
         Ok(Err(NoFile::NotTold)) => Ok(None),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(NoTail::Unreadable(error.to_string())),
         Err(error) => {
             tracing::error!(%error, "reading a file ended abnormally");
-            Err("it could not be read".to_owned())
+            Err(NoTail::Unreadable("it could not be read".to_owned()))
         }
     }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Form, Path, State};
 use axum::response::{Html, Redirect};
-use vp_nats::lane_modes;
+use vp_nats::lane_modes::{self, LaneModeError};
 use vp_nats::subject;
 use vp_shared::api::{LaneModeSet, SetLaneMode};
 use vp_shared::error::Chain;
@@ -57,6 +57,50 @@ impl Act {
     }
 }
 
+/// A lane's mode, as far as it is known.
+pub(super) struct ModeShown {
+    /// `None`: nobody knows.
+    mode: Option<LaneMode>,
+    pub(super) record: Option<LaneModeRecord>,
+    /// Why nobody knows, or why the lane cannot be paused.
+    pub(super) trouble: Option<String>,
+}
+
+impl ModeShown {
+    pub(super) fn of(looked: Result<Option<LaneModeRecord>, LaneModeError>) -> Self {
+        match looked {
+            Ok(record) => {
+                let mode = record.as_ref().map_or(LaneMode::Open, |record| record.mode);
+                Self { mode: Some(mode), record, trouble: None }
+            }
+            Err(error) => {
+                let mode = (error == LaneModeError::NoBucket).then_some(LaneMode::Open);
+                Self { mode, record: None, trouble: Some(Chain(&error).to_string()) }
+            }
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.mode.map_or("unknown", LaneMode::name)
+    }
+
+    pub(super) fn is_unknown(&self) -> bool {
+        self.mode.is_none()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.mode == Some(LaneMode::Open)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.mode == Some(LaneMode::Paused)
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.mode == Some(LaneMode::Draining)
+    }
+}
+
 #[derive(Template)]
 #[template(path = "confirm_lane.html")]
 struct Page {
@@ -64,7 +108,7 @@ struct Page {
     act: Act,
     vp_id: VpId,
     name: String,
-    record: Option<LaneModeRecord>,
+    shown: ModeShown,
     nonce: String,
     token: String,
 }
@@ -72,7 +116,7 @@ struct Page {
 impl Page {
     /// There is nothing to resume.
     fn is_idle(&self) -> bool {
-        self.act == Act::Resume && self.record.as_ref().is_none_or(|record| record.mode.is_open())
+        self.act == Act::Resume && self.shown.is_open()
     }
 }
 
@@ -82,15 +126,12 @@ pub(super) async fn ask(
     Path((lane, act)): Path<(String, String)>,
 ) -> Result<Html<String>, Refused> {
     let (vp_id, act, nonce) = (lane_of(&desk, &lane)?, Act::of(&act)?, nonce());
-    let record = lane_modes::lookup(&desk.conn, &vp_id).await.unwrap_or_else(|error| {
-        tracing::debug!(%vp_id, error = %Chain(&error), "a lane's mode could not be looked up");
-        None
-    });
+    let shown = ModeShown::of(lane_modes::lookup(&desk.conn, &vp_id).await);
     written(&Page {
         here: "lanes",
         act,
         name: desk.lane_name(&vp_id),
-        record,
+        shown,
         token: desk.form_token(act.name(), vp_id.as_str(), &nonce),
         nonce,
         vp_id,
@@ -115,4 +156,24 @@ pub(super) async fn set(
 fn lane_of(desk: &Desk, text: &str) -> Result<VpId, Refused> {
     let known = VpId::new(text).ok().filter(|vp_id| desk.lanes.contains_key(vp_id));
     known.ok_or_else(|| Refused::NotFound("lane".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_that_could_not_be_looked_up_is_unknown_and_not_open() {
+        let failed = LaneModeError::Failed { what: "look up a lane's mode", why: "no answer".to_owned() };
+        let shown = ModeShown::of(Err(failed));
+        assert_eq!(shown.name(), "unknown");
+        assert!(shown.is_unknown() && !shown.is_open() && !shown.is_paused() && !shown.is_draining());
+        assert!(shown.trouble.is_some_and(|why| why.contains("no answer")));
+    }
+
+    #[test]
+    fn without_a_bucket_and_without_a_record_a_lane_is_open() {
+        assert!(ModeShown::of(Err(LaneModeError::NoBucket)).is_open());
+        assert!(ModeShown::of(Ok(None)).is_open());
+    }
 }

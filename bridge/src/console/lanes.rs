@@ -11,11 +11,11 @@ use vp_nats::topology::{QueueState, lane_state};
 use vp_shared::api::{LanePresence, Presence};
 use vp_shared::error::Chain;
 use vp_shared::ids::VpId;
-use vp_shared::lane::{LaneMode, LaneModeRecord};
 use vp_shared::tier::Tier;
 use vp_shared::time::UtcTime;
 
 use super::desk::Desk;
+use super::lane_mode::ModeShown;
 use super::live::{self, mark};
 use super::refused::{Refused, fragment, written};
 use super::view::{self, When};
@@ -56,9 +56,7 @@ struct Lane {
     queues: Vec<(Tier, QueueState)>,
     queue_trouble: Option<String>,
     oldest: Option<UtcTime>,
-    record: Option<LaneModeRecord>,
-    /// Why nobody knows whether it is paused.
-    mode_trouble: Option<String>,
+    mode: ModeShown,
 }
 
 struct Worker {
@@ -78,10 +76,6 @@ impl Lane {
     /// How full it is, for a bar that is drawn by classes: 0 to 10.
     fn tenths(&self) -> u32 {
         (self.busy * 10).checked_div(self.slots).unwrap_or(0).min(10)
-    }
-
-    fn mode(&self) -> LaneMode {
-        self.record.as_ref().map_or(LaneMode::Open, |record| record.mode)
     }
 
     fn since(&self) -> Option<When> {
@@ -130,10 +124,6 @@ async fn part(desk: Desk) -> Result<String, Refused> {
             }
             Err(error) => (Vec::new(), Some(Chain(&error).to_string())),
         };
-        let (record, mode_trouble) = match mode {
-            Ok(record) => (record, None),
-            Err(error) => (None, Some(Chain(&error).to_string())),
-        };
         lanes.push(Lane {
             vp_id: vp_id.clone(),
             name: profile.display_name.clone(),
@@ -148,8 +138,7 @@ async fn part(desk: Desk) -> Result<String, Refused> {
             queues,
             queue_trouble,
             oldest: ledger.oldest_waiting(vp_id).await?,
-            record,
-            mode_trouble,
+            mode: ModeShown::of(mode),
         });
     }
     fragment(&Part { lanes, workers_unknown })

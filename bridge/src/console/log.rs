@@ -14,7 +14,7 @@ use vp_shared::ids::WorkerId;
 use vp_shared::mission::Status;
 
 use super::desk::Desk;
-use super::files::end_of;
+use super::files::{NoTail, end_of};
 use super::live::mark;
 use super::refused::{Refused, fragment};
 use super::view;
@@ -30,6 +30,15 @@ const EVERY: Duration = Duration::from_secs(1);
 struct Part {
     streams: Vec<Stream>,
     word: Word,
+    /// The mission has ended.
+    has_ended: bool,
+}
+
+impl Part {
+    /// It will not be another one.
+    fn is_final(&self) -> bool {
+        self.has_ended && !matches!(self.word, Word::Busy)
+    }
 }
 
 /// The end of one of the two streams.
@@ -55,6 +64,12 @@ enum Word {
     Untold {
         worker_id: WorkerId,
     },
+    /// The mission has more files than its end lists, so there may be more of it.
+    Unlisted {
+        result_ref: Option<String>,
+    },
+    /// Too many files are read just now.
+    Busy,
     /// It cannot be read.
     Unreadable {
         why: String,
@@ -62,8 +77,13 @@ enum Word {
 }
 
 /// The log of a mission as a part of its page.
-pub(super) async fn of(desk: Desk, found: LedgerMission) -> Result<String, Refused> {
+pub(super) async fn of(desk: &Desk, found: LedgerMission) -> Result<String, Refused> {
+    fragment(&look(desk, found).await)
+}
+
+async fn look(desk: &Desk, found: LedgerMission) -> Part {
     let LedgerMission { mission, attempts, .. } = found;
+    let has_ended = mission.status.is_terminal();
     let (streams, word) = match (mission.status, mission.worker_id, mission.result) {
         (Status::Running | Status::Cancelling | Status::Finalizing, Some(worker_id), _) => {
             match ask_log(&desk.conn, &worker_id, &mission.mission_id, PATIENCE).await {
@@ -76,10 +96,10 @@ pub(super) async fn of(desk: Desk, found: LedgerMission) -> Result<String, Refus
                 }
             }
         }
-        (status, _, Some(result)) if status.is_terminal() => left_behind(&desk, &result).await,
+        (_, _, Some(result)) if has_ended => left_behind(desk, &result).await,
         _ => (Vec::new(), Word::NotRunning),
     };
-    fragment(&Part { streams, word })
+    Part { streams, word, has_ended }
 }
 
 /// What an ended mission has left behind.
@@ -90,9 +110,25 @@ async fn left_behind(desk: &Desk, result: &MissionResult) -> (Vec<Stream>, Word)
         end.map(|(text, skipped)| StreamTail { text, skipped }).unwrap_or_default()
     };
     match (end(STDOUT_LOG).await, end(STDERR_LOG).await) {
-        (Ok(stdout), Ok(stderr)) => shown(tail(stdout), tail(stderr), Word::Silent),
-        (Err(why), _) | (_, Err(why)) => (Vec::new(), Word::Unreadable { why }),
+        (Ok(stdout), Ok(stderr)) => {
+            let lacks = stdout.is_none() || stderr.is_none();
+            let (streams, word) = shown(tail(stdout), tail(stderr), Word::Silent);
+            let word = if lacks && lists_not_all(result) {
+                Word::Unlisted { result_ref: result.result_ref.clone() }
+            } else {
+                word
+            };
+            (streams, word)
+        }
+        (Err(NoTail::Busy), _) | (_, Err(NoTail::Busy)) => (Vec::new(), Word::Busy),
+        (Err(NoTail::Unreadable(why)), _) | (_, Err(NoTail::Unreadable(why))) => {
+            (Vec::new(), Word::Unreadable { why })
+        }
     }
+}
+
+fn lists_not_all(result: &MissionResult) -> bool {
+    result.artifacts_total > result.artifacts.len() as u64
 }
 
 fn shown(stdout: StreamTail, stderr: StreamTail, when_empty: Word) -> (Vec<Stream>, Word) {
@@ -108,8 +144,8 @@ fn shown(stdout: StreamTail, stderr: StreamTail, when_empty: Word) -> (Vec<Strea
 #[derive(Default)]
 pub(super) struct LogWatch {
     asked: Option<Instant>,
-    asking: Option<BoxFuture<'static, Result<String, Refused>>>,
-    /// The mission has ended, and its log with it.
+    asking: Option<BoxFuture<'static, Part>>,
+    /// The mission has ended, and its log with it; that has been told.
     is_whole: bool,
     seen: String,
 }
@@ -121,18 +157,20 @@ impl LogWatch {
         if self.asking.is_some() || self.is_whole || !(rested || has_ended) {
             return;
         }
-        (self.is_whole, self.asked) = (has_ended, Some(Instant::now()));
-        self.asking = Some(Box::pin(of(desk.clone(), found)));
+        self.asked = Some(Instant::now());
+        let desk = desk.clone();
+        self.asking = Some(Box::pin(async move { look(&desk, found).await }));
     }
 
     /// The log as a part of the page; never, while nothing is asked. Cancel safe.
     pub(super) async fn answered(&mut self) -> Result<String, Refused> {
-        let html = match &mut self.asking {
+        let part = match &mut self.asking {
             Some(asking) => asking.await,
             None => std::future::pending().await,
         };
         self.asking = None;
-        html
+        self.is_whole = part.is_final();
+        fragment(&part)
     }
 
     /// Whether it is another one than the last.
@@ -141,5 +179,29 @@ impl LogWatch {
         let news = now != self.seen;
         self.seen = now;
         news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(word: Word, has_ended: bool) -> Part {
+        Part { streams: Vec::new(), word, has_ended }
+    }
+
+    #[test]
+    fn the_log_of_an_ended_mission_is_final_unless_too_many_files_were_read() {
+        assert!(part(Word::Silent, true).is_final());
+        assert!(!part(Word::Busy, true).is_final());
+        assert!(!part(Word::Silent, false).is_final());
+    }
+
+    #[test]
+    fn a_log_that_is_not_listed_is_said_to_be_in_the_workspace() {
+        let word = Word::Unlisted { result_ref: Some("workspace://here/w".to_owned()) };
+        assert!(fragment(&part(word, true)).is_ok_and(|html| html.contains("workspace://here/w")));
+        let more = MissionResult { artifacts_total: 51, ..MissionResult::default() };
+        assert!(lists_not_all(&more) && !lists_not_all(&MissionResult::default()));
     }
 }

@@ -84,7 +84,7 @@ pub(super) async fn page(
     let found = found(&desk, &id).await?;
     let (live, vp_id) = (!found.mission.status.is_terminal(), found.mission.vp_id.clone());
     let objective = vp_shared::text::one_line(&found.mission.objective, 160);
-    let log = log::of(desk.clone(), found.clone());
+    let log = log::of(&desk, found.clone());
     let progress = async {
         match tail(&desk, &vp_id, &id).await {
             Some(mut tail) => tail.lines(Duration::ZERO).await,

@@ -53,10 +53,12 @@ impl LanesArgs {
     }
 }
 
-/// Who types, for the audit trail: the name that the kernel's user id has in this shell.
+/// Who types, for the audit trail: the user id as the kernel says it, beside the name that the environment says, which
+/// anybody can set. The name is kept short so that it cannot push the id out.
 fn who() -> String {
-    let user = std::env::var("USER").ok().filter(|user| !user.trim().is_empty());
-    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let uid = rustix::process::getuid().as_raw();
+    let name = std::env::var("USER").map(|name| vp_shared::text::one_line(&name, 40)).unwrap_or_default();
+    let user = if name.is_empty() { format!("uid {uid}") } else { format!("{name} (uid {uid})") };
     vp_shared::text::one_line(&format!("{user}@{}", link::host()), 100)
 }
 

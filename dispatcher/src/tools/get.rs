@@ -34,10 +34,9 @@ impl Dispatcher {
         }
         let workers = self.lookups().presence().await;
         let mut around = Around { workers: workers.as_ref().map(|all| all.as_slice()), ..Around::default() };
-        let closed;
+        let closed = self.lookups().closed(&mission.vp_id).await;
+        around.closed = closed.as_ref();
         if matches!(mission.status, Status::Queued | Status::Retrying) {
-            closed = self.lookups().closed(&mission.vp_id).await;
-            around.closed = closed.as_ref();
             match self.lookups().queues(&mission.vp_id).await {
                 LaneQueues::Known(queues) => around.queue = queues.get(&mission.priority).copied(),
                 LaneQueues::Missing => around.queue_missing = true,

@@ -55,6 +55,18 @@ async fn what_another_one_sets_is_known_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_wants_a_live_worker_is_refused_while_nobody_knows_whether_the_lane_is_paused() {
+    let world = World::start().await;
+    let key = format!("$KV.LANES.{CODER}");
+    world.conn.jetstream().publish(key, "asleep".into()).await.unwrap().await.unwrap();
+    let refused = world.dispatch(json!({"require_live_worker": true})).await;
+    assert_eq!(code(&refused), ErrorCode::BrokerUnavailable);
+    let message = refused.unwrap_err().message;
+    assert!(message.contains("whether lane") && message.contains("is paused"), "{message}");
+    assert_eq!(world.dispatch(json!({})).await.unwrap()["status"], "queued");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_wish_names_what_is_wrong_and_sets_nothing() {
     let world = World::start().await;
     let _service = serve(world.dispatcher.clone()).await.unwrap();

@@ -176,7 +176,7 @@ async fn a_mission_that_kills_its_workers_ends_as_worker_lost() {
 }
 
 /// A worker that is not there.
-fn stranger() -> WorkerRef {
+pub(crate) fn stranger() -> WorkerRef {
     WorkerRef {
         worker_id: WorkerId::new("w9").unwrap(),
         incarnation: "earlier".into(),
@@ -185,7 +185,7 @@ fn stranger() -> WorkerRef {
     }
 }
 
-async fn started_by(world: &World, id: &MissionId, worker: WorkerRef) {
+pub(crate) async fn started_by(world: &World, id: &MissionId, worker: WorkerRef) {
     let mission = world.mission(id).await;
     let body = EventBody::Started { worker, lease: "lease".into(), took_over: None };
     let mut event = world.event(id, body);

@@ -1,22 +1,29 @@
 //! Lanes that an operator has paused, drained and resumed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use vp_nats::clock;
 use vp_nats::lane_modes;
-use vp_nats::presence;
+use vp_nats::presence::{self, Questions};
 use vp_nats::topology;
+use vp_shared::api::WorkerAnswer;
 use vp_shared::ids::MissionId;
 use vp_shared::lane::{LaneMode, LaneModeRecord};
 use vp_shared::mission::{EventKind as E, Status};
 use vp_shared::tier::Tier;
 use vp_worker::Worker;
 
+use crate::leases::{started_by, stranger};
 use crate::world::{World, drained, is_gone, noop_lane, script, shell_lane, until};
 
+fn record(mode: LaneMode) -> LaneModeRecord {
+    LaneModeRecord { mode, by: "test".into(), reason: None, since: clock::now() }
+}
+
 async fn set(world: &World, mode: LaneMode) {
-    let record = LaneModeRecord { mode, by: "test".into(), reason: None, since: clock::now() };
-    lane_modes::set(&world.conn, &world.vp_id, record).await.unwrap();
+    lane_modes::set(&world.conn, &world.vp_id, record(mode)).await.unwrap();
 }
 
 /// Sets the mode and returns when the worker says that it knows.
@@ -140,6 +147,41 @@ async fn what_runs_goes_on_under_a_pause_and_is_given_back_uncounted_under_a_dra
     set(&world, LaneMode::Open).await;
     let mission = world.ended(&long).await;
     assert_eq!((mission.status, mission.attempt, mission.counted_attempts()), (Status::Completed, 2, 1));
+    world.all_acked().await;
+}
+
+#[tokio::test]
+async fn an_entry_that_is_being_decided_about_when_its_lane_is_paused_is_not_started() {
+    let world = World::new(noop_lane()).await;
+    let mission = world.dispatch(script("")).await;
+    started_by(&world, &mission, stranger()).await;
+    // Asked for its owner before it is taken over; the lane is paused before the answer.
+    let asked = Arc::new(AtomicU32::new(0));
+    let (count, conn, vp_id) = (Arc::clone(&asked), world.conn.clone(), world.vp_id.clone());
+    let mut questions = Questions::open(&world.conn, &stranger().worker_id).await.unwrap();
+    let owner = tokio::spawn(async move {
+        let answer = |_| {
+            let (count, conn, vp_id) = (Arc::clone(&count), conn.clone(), vp_id.clone());
+            async move {
+                if count.fetch_add(1, Ordering::SeqCst) == 0 {
+                    lane_modes::set(&conn, &vp_id, record(LaneMode::Paused)).await.unwrap();
+                    // The worker hears of it.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Some(WorkerAnswer::DoesNotHold)
+            }
+        };
+        questions.serve(answer).await;
+    });
+    let _worker = world.worker("w1").await;
+    until("the owner is asked", async || asked.load(Ordering::SeqCst) > 0).await;
+    // What follows the answer at once.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.kinds(&mission).await, [E::Dispatched, E::Started]);
+    set(&world, LaneMode::Open).await;
+    let ended = world.ended(&mission).await;
+    assert_eq!((ended.status, ended.attempt), (Status::Completed, 2));
+    owner.abort();
     world.all_acked().await;
 }
 

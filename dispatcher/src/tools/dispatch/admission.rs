@@ -7,7 +7,7 @@ use vp_shared::mission::InputSource;
 
 use crate::config::Caller;
 use crate::dispatcher::Dispatcher;
-use crate::lookups::{LaneQueues, LaneWorkers};
+use crate::lookups::{LaneQueues, LaneStarts, LaneWorkers};
 
 /// What a caller is told to wait when a lane has too much to do.
 const BACKLOG_RETRY_SECONDS: u64 = 30;
@@ -48,10 +48,20 @@ impl Dispatcher {
 
     /// Who wants a live worker wants a mission that starts, and a lane that is paused starts none.
     async fn require_open(&self, vp_id: &VpId) -> Result<(), ToolError> {
-        let Some(record) = self.lookups().closed(vp_id).await else { return Ok(()) };
-        let error = ToolError::new(ErrorCode::LaneUnavailable, format!("lane {vp_id} is {record}"));
-        Err(error
-            .hint("dispatch without `require_live_worker`: the mission waits then until the lane is resumed"))
+        match self.lookups().starts(vp_id).await {
+            LaneStarts::Open => Ok(()),
+            LaneStarts::Closed(record) => {
+                let error = ToolError::new(ErrorCode::LaneUnavailable, format!("lane {vp_id} is {record}"));
+                Err(error.hint(
+                    "dispatch without `require_live_worker`: the mission waits then until the lane is resumed",
+                ))
+            }
+            LaneStarts::Unknown => {
+                let message = format!("could not learn whether lane {vp_id} is paused");
+                let error = ToolError::new(ErrorCode::BrokerUnavailable, message);
+                Err(error.hint("call again, or without `require_live_worker`"))
+            }
+        }
     }
 
     async fn require_worker(&self, vp_id: &VpId) -> Result<(), ToolError> {
