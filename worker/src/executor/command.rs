@@ -234,6 +234,10 @@ impl<'a, 'b> Sitting<'a, 'b> {
                 },
             }
         };
+        if report.is_none() {
+            // Its keeper is gone: first of all it must not run on alone, should this process die too.
+            self.link.kill_session();
+        }
         self.rest(&mut out, &mut err).await;
         let keeper = if let Some(Report::Ended { .. }) = report {
             Some(self.link)

@@ -120,7 +120,11 @@ impl Link {
         if let Err(error) = self.child.kill().await {
             tracing::warn!(%error, "could not kill a keeper");
         }
-        // The keeper led a session; its executor is still in it, unless it left.
+        self.kill_session();
+    }
+
+    /// Kills the keeper's session: itself, and its executor with all that has not left it.
+    pub(crate) fn kill_session(&self) {
         let Some(session) = self.session else { return };
         match tree::kill_session(session) {
             Ok(0) => {}

@@ -113,14 +113,24 @@ async fn ten_mebibytes_in_one_line_do_no_harm() {
 async fn an_executor_does_not_outlive_its_keeper() {
     let world = World::new(shell_lane()).await;
     let _worker = world.worker("w1").await;
-    let pid = world.path("pid");
-    let id =
-        world.dispatch(script(format!("echo $$ > {}; while :; do sleep 0.1; done", pid.display()))).await;
+    let (pid, beats) = (world.path("pid"), world.path("beats"));
+    // It has its output open, and ten beats a second.
+    let script = script(format!(
+        "echo $$ > {}; while :; do echo x >> {}; sleep 0.1; done",
+        pid.display(),
+        beats.display()
+    ));
+    let id = world.dispatch(script).await;
     let pid = world.number_in(&pid).await;
+    let beaten = || std::fs::read_to_string(&beats).unwrap_or_default().lines().count();
     let keeper = rustix::process::Pid::from_raw(parent_of(pid)).unwrap();
+    let before = beaten();
     rustix::process::kill_process(keeper, rustix::process::Signal::KILL).unwrap();
     assert_eq!(world.ended(&id).await.failure.unwrap().class, FailureClass::Internal);
     assert!(!lives(pid), "gone before it is said");
+    // The two seconds that are given to the rest of its output would be twenty: it is killed first.
+    let after = beaten() - before;
+    assert!(after < 10, "it went on for {after} beats");
 }
 
 fn parent_of(pid: i32) -> i32 {
