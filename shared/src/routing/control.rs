@@ -25,8 +25,10 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
             around.pre[..at].last() == Some(&"mind") && words::of_gerund(words::OBTAIN, verb).is_some();
         let verb = &words::of_gerund(words::OBTAIN, verb).filter(|_| gerund).unwrap_or(verb);
         let told = gerund
-            || matches!(around.pre[..at], [.., "let", "me" | "us"] | [.., "have" | "take", "a"])
-                && !has(words::CANCEL, verb);
+            || matches!(
+                around.pre[..at],
+                [.., "let", "me" | "us"] | [.., "lemme"] | [.., "have" | "take", "a"]
+            ) && !has(words::CANCEL, verb);
         if !told && !directive(&around.pre[..at]) {
             continue;
         }

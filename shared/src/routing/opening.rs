@@ -47,7 +47,7 @@ const OPENINGS: &[&str] = &[
     "don't|never|dont forget|hesitate|neglect|fail to",
     "do not|never forget|hesitate|neglect|fail to",
     "never mind",
-    "nevermind",
+    "nevermind|nvm",
     "why not",
     "why don't|can't|couldn't|dont you|we just?",
     "would|do you mind",

@@ -154,7 +154,7 @@ pub(super) const CANCEL: &[&str] = &[
 pub(super) const INSPECT: &[&str] = &[
     "check", "show", "list", "give", "get", "tell", "report", "see", "view", "look", "find", "update", "know", "hear",
     "inform", "display", "fetch", "monitor", "track", "ping", "print", "follow", "watch", "share", "provide", "send",
-    "ask", "gimme", "notify", "alert", "peek", "glance",
+    "ask", "gimme", "notify", "alert", "peek", "glance", "confirm", "advise",
 ];
 /// Ask for what came of it.
 pub(super) const OBTAIN: &[&str] = &[
@@ -193,7 +193,7 @@ pub(super) const MADE: &[&str] = &[
     "said", "answer", "answered", "return", "returned", "output", "create", "created", "build", "built", "come", "came",
     "get", "got", "give", "gave", "send", "sent", "conclude", "concluded", "discover", "discovered", "generate",
     "generated", "change", "changed", "leave", "left", "hand", "fix", "fixed", "do", "did", "done", "suggest",
-    "suggested", "recommend", "report", "reported",
+    "suggested", "recommend", "report", "reported", "turned", "yielded", "uncovered", "learned",
 ];
 /// Did something, of verbs that do not end in "ed".
 pub(super) const PAST: &[&str] = &[
