@@ -246,7 +246,10 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
         if (!needs_to || to) && ceases(rest) || may_drop {
             return Some(Act::Control(ControlAction::Cancel));
         }
-        let asked = (!needs_to || to) && does && (!weak || known && given) || charged && !weak;
+        // "The generalist is to be instructed to compile a list."
+        let instructed = to
+            && matches!(rest, ["be", told, "to" | "with", _, ..] if has(&["instructed", "asked", "told", "tasked", "engaged", "directed", "charged"], told));
+        let asked = instructed || (!needs_to || to) && does && (!weak || known && given) || charged && !weak;
         return asked.then_some(Act::Delegate);
     }
     if !first {
@@ -375,6 +378,9 @@ fn answered(next: &[&str], said: &[&str], asks: bool) -> Option<Act> {
         && said.iter().any(|word| has(words::PIECE, word) || matches!(*word, "again" | "above" | "thing"))
     {
         return Some(Act::Delegate);
+    }
+    if asks && matches!(verb, "result" | "results" | "findings" | "output") && said.len() == 1 {
+        return Some(Act::Control(ControlAction::Read));
     }
     if has(HEADS, verb) && said.iter().skip(1).all(|word| has(words::SOFT, word)) {
         return Some(Act::Control(ControlAction::Status));

@@ -144,12 +144,12 @@ pub(super) fn requested(verb: &str, before: &[&str]) -> bool {
     let before = &before[fronted.unwrap_or(0)..];
     let speaker =
         before.first().is_some_and(|first| has(&["i", "we", "i'd", "we'd", "i'll", "we'll", "you"], first));
-    let would = before.iter().any(|word| has(&["would", "i'd", "we'd", "'d"], word));
+    let would = before.iter().any(|word| has(&["would", "should", "i'd", "we'd", "'d"], word));
     let plain = before.iter().all(|word| {
         has(
             &[
-                "i", "we", "i'd", "we'd", "would", "really", "do", "also", "just", "you", "might", "will",
-                "may", "i'll", "we'll",
+                "i", "we", "i'd", "we'd", "would", "should", "really", "do", "also", "just", "you", "might",
+                "will", "may", "i'll", "we'll",
             ],
             word,
         ) || has(words::SOFT, word)

@@ -16,6 +16,7 @@ const OPENINGS: &[&str] = &[
     "i|we want|need|prefer|expect|wish you|us? to",
     "i'd|we'd really?|rather|also like|love|prefer|want|rather|appreciate you|us|it? to|if?",
     "i'd rather",
+    "i|we? wanna",
     "i'd|we'd|i|would would|really? love|like|appreciate|prefer it if you|we? could|can|would?",
     "may|can|could|might i|we ask|trouble|bother you to|for",
     "what|all i|we|i'd really|just? want|need|like|ask you|us? to? do? is to|for|that|you?",

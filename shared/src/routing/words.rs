@@ -43,7 +43,7 @@ pub(super) const SOFT: &[&str] = &[
     "nah", "oh", "um", "uh", "hmm", "good", "morning", "afternoon", "evening", "dear", "later", "meanwhile",
     "afterwards", "afterward", "additionally", "furthermore", "otherwise", "specifically", "simply", "only", "once",
     "asap", "urgent", "urgently", "fine", "or", "either", "still", "really", "rather", "better", "best", "always",
-    "thx", "ty", "lol", "everyone", "friend", "there", "because", "since", "though", "however", "therefore", "hence",
+    "thx", "ty", "lol", "omg", "everyone", "friend", "there", "because", "since", "though", "however", "therefore", "hence",
     "all", "together", "importantly", "reminder", "note", "todo", "quick", "hurry", "emergency", "woah", "whoa", "wow", "argh", "ugh", "damn", "gosh", "jeez", "hm",
 ];
 
@@ -154,14 +154,15 @@ pub(super) const CANCEL: &[&str] = &[
 pub(super) const INSPECT: &[&str] = &[
     "check", "show", "list", "give", "get", "tell", "report", "see", "view", "look", "find", "update", "know", "hear",
     "inform", "display", "fetch", "monitor", "track", "ping", "print", "follow", "watch", "share", "provide", "send",
-    "ask", "gimme", "notify", "alert", "peek", "glance", "confirm", "advise",
+    "ask", "gimme", "notify", "alert", "peek", "glance", "confirm", "advise", "furnish", "apprise", "indicate",
+    "enquire", "inquire",
 ];
 /// Ask for what came of it.
 pub(super) const OBTAIN: &[&str] = &[
     "read", "show", "open", "fetch", "get", "give", "bring", "display", "print", "summarize", "summarise", "see",
     "view", "download", "send", "list", "pull", "email", "forward", "tell", "share", "find", "present", "retrieve",
     "grab", "load", "want", "need", "look", "paste", "review", "collect", "know", "check", "quote", "hand", "dump", "copy",
-    "recap", "gimme", "explain", "walk", "sum", "compare", "remind", "repeat", "cat", "tail", "save", "export", "attach", "post", "throw",
+    "recap", "gimme", "explain", "walk", "sum", "compare", "remind", "repeat", "cat", "tail", "save", "export", "attach", "post", "throw", "furnish", "provide",
 ];
 
 /// How it stands.
@@ -246,7 +247,7 @@ pub(super) const MODAL: &[&str] = &[
 /// After a lane: it is to do something.
 pub(super) const MUST: &[&str] = &[
     "should", "must", "ought", "needs", "need", "has", "have", "is", "shall", "can", "could", "may", "might", "will",
-    "gets", "would", "are",
+    "gets", "would", "are", "gotta",
 ];
 /// Refuse what follows.
 pub(super) const NOT: &[&str] = &[
