@@ -158,7 +158,12 @@ fn wished(around: &Around<'_>) -> bool {
         matches!(around.pre[..], [.., "sure" | "ensure" | "see"] | [.., "to" | "see", "it" | "that"])
             && around.behind().strip_suffix('s').is_some_and(|base| has(words::CANCEL, base))
             && directive(around.pre.strip_suffix(&["see"]).unwrap_or(&around.pre));
+    // "I request that the assignment of the generalist be cancelled."
+    let requested = stopped
+        && around.post.contains(&"be")
+        && matches!(strip_soft(&around.pre), ["i" | "we", "request" | "ask" | "demand", "that", ..]);
     own && may_stop
+        || requested
         || assured
         || stopped && (around.post.iter().take(3).any(wish) || around.pre.iter().any(wish) && !around.asks)
 }

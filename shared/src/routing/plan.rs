@@ -112,8 +112,12 @@ fn parcelled(place: &Place<'_>, header: &[&str]) -> bool {
         is_thing(thing)
     };
     let clauses = place.clauses.iter().filter(|clause| parcel(clause)).count();
+    let aside = |clause: &&Clause<'_>| {
+        clause.words.iter().all(|word| has(words::SOFT, word.text) || word.text == "go")
+    };
+    let asides = place.clauses.iter().filter(aside).count();
     parcel(&place.clauses[place.clause])
-        && (clauses > 1 && clauses == place.clauses.len() || gives(header) || decides(header))
+        && (clauses > 1 && clauses + asides == place.clauses.len() || gives(header) || decides(header))
 }
 
 /// "CODIE it is", "CODIE instead", "this one to CODIE", "with CODIE please": chosen, with what was said before.

@@ -50,7 +50,8 @@ pub(super) const SOFT: &[&str] = &[
 /// Before a name: part of it.
 pub(super) const ARTICLES: &[&str] = &[
     "the", "our", "my", "your", "a", "an", "this", "that", "both", "either", "another", "one", "good", "old", "trusty",
-    "same", "new", "other", "dedicated", "available", "existing", "last", "latest", "previous", "current", "named", "called", "mr", "dear", "all",
+    "same", "new", "other", "dedicated", "available", "existing", "last", "latest", "previous", "current", "named", "called", "mr", "dear", "all", "completed",
+    "ongoing",
 ];
 
 /// Directly before a lane: it is to do something ("have CODIE", "ask CODIE", "give CODIE this").
