@@ -92,6 +92,14 @@ fn hoped(around: &Around<'_>) -> Option<Act> {
     if verb == "can" && skill && !question::definite(&around.post) {
         return Some(Act::Named("asks what the lane is able to do"));
     }
+    // "I wonder whether the generalist would do a better job than an agency."
+    let compares = matches!(verb, "would" | "could" | "might")
+        && around.post.contains(&"than")
+        && matches!(around.post.get(1), Some(&"be" | &"do"))
+        && around.post.iter().take(5).any(|word| matches!(*word, "better" | "worse" | "cheaper" | "faster"));
+    if compares {
+        return Some(Act::Named("asks for advice"));
+    }
     let does = has(words::MUST, verb) || has(words::VERBS, verb) || verb.ends_with("ed") || verb == "to";
     (does && !matches!(verb, "is" | "has" | "are")).then_some(Act::Delegate)
 }
@@ -222,9 +230,10 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
         if weak && has_it || tries && (!needs_to || to) {
             return Some(Act::Delegate);
         }
-        let does = rest
-            .first()
-            .is_some_and(|word| !matches!(*word, "be" | "have" | "know" | "been" | "not" | "never"));
+        let does = !lives(rest)
+            && rest
+                .first()
+                .is_some_and(|word| !matches!(*word, "be" | "have" | "know" | "been" | "not" | "never"));
         let charged = matches!(rest.first().copied(), Some("be"))
             && rest.get(1) == Some(&"the")
             && rest.contains(&"one");
@@ -237,7 +246,10 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
         if (!needs_to || to) && ceases(rest) || may_drop {
             return Some(Act::Control(ControlAction::Cancel));
         }
-        let asked = (!needs_to || to) && does && (!weak || known && given) || charged && !weak;
+        // "The generalist is to be instructed to compile a list."
+        let instructed = to
+            && matches!(rest, ["be", told, "to" | "with", _, ..] if has(&["instructed", "asked", "told", "tasked", "engaged", "directed", "charged"], told));
+        let asked = instructed || (!needs_to || to) && does && (!weak || known && given) || charged && !weak;
         return asked.then_some(Act::Delegate);
     }
     if !first {
@@ -257,6 +269,18 @@ fn subject(around: &Around<'_>, first: bool) -> Option<Act> {
     let object = has(words::ARTICLES, next)
         || has(&["it", "them", "me", "us", "all", "every", QUOTE, "these", "up"], next);
     (has(words::VERBS, verb) && (!noun || object)).then_some(Act::Delegate)
+}
+
+/// "See a dentist", "go home": what people do and no lane does.
+fn lives(deed: &[&str]) -> bool {
+    const LIVE: &[&str] =
+        &["eat", "sleep", "drink", "visit", "meet", "relax", "rest", "wait", "apologise", "apologize"];
+    match deed {
+        ["see", next, ..] => !matches!(*next, "to" | "that" | "if" | "whether" | "why" | "what" | "how"),
+        ["go", next, ..] => matches!(*next, "home" | "to" | "on" | "away" | "out" | "shopping"),
+        [verb, ..] => has(LIVE, verb),
+        [] => false,
+    }
 }
 
 /// What is said to a lane that was called by its name.
@@ -354,6 +378,9 @@ fn answered(next: &[&str], said: &[&str], asks: bool) -> Option<Act> {
         && said.iter().any(|word| has(words::PIECE, word) || matches!(*word, "again" | "above" | "thing"))
     {
         return Some(Act::Delegate);
+    }
+    if asks && matches!(verb, "result" | "results" | "findings" | "output") && said.len() == 1 {
+        return Some(Act::Control(ControlAction::Read));
     }
     if has(HEADS, verb) && said.iter().skip(1).all(|word| has(words::SOFT, word)) {
         return Some(Act::Control(ControlAction::Status));

@@ -2,7 +2,7 @@
 
 use super::ControlAction;
 use super::cease::{continues, no_more};
-use super::clause::{strip_articles, strip_soft};
+use super::clause::{Clause, strip_articles, strip_soft};
 use super::frame::{Act, Around, Place};
 use super::opening::{directive, negated};
 use super::words::{self, has};
@@ -95,7 +95,7 @@ pub(super) fn unwanted(around: &Around<'_>) -> Option<Act> {
         }
     }
     let refused = negated(&around.pre);
-    let need = around.pre.iter().any(|word| matches!(*word, "need" | "want"));
+    let need = around.pre.iter().any(|word| matches!(*word, "need" | "want" | "require"));
     let to_go_on = continues(post.strip_prefix(&["to"]).unwrap_or(post));
     let asks = need || around.pre.iter().any(|word| has(FOR_IT, word));
     // "Don't continue with the CODIE mission."
@@ -154,10 +154,16 @@ fn wished(around: &Around<'_>) -> bool {
         .take(4)
         .any(|pair| matches!(pair[0], "can" | "should" | "may" | "must") && has(words::CANCEL, pair[1]));
     // "Make sure CODIE stops."
-    let assured = matches!(around.pre[..], [.., "sure" | "ensure"] | [.., "to" | "see", "it" | "that"])
-        && words::third_person(around.behind()).is_some_and(|base| has(words::CANCEL, base))
-        && directive(&around.pre);
+    let assured =
+        matches!(around.pre[..], [.., "sure" | "ensure" | "see"] | [.., "to" | "see", "it" | "that"])
+            && around.behind().strip_suffix('s').is_some_and(|base| has(words::CANCEL, base))
+            && directive(around.pre.strip_suffix(&["see"]).unwrap_or(&around.pre));
+    // "I request that the assignment of the generalist be cancelled."
+    let requested = stopped
+        && around.post.contains(&"be")
+        && matches!(strip_soft(&around.pre), ["i" | "we", "request" | "ask" | "demand", "that", ..]);
     own && may_stop
+        || requested
         || assured
         || stopped && (around.post.iter().take(3).any(wish) || around.pre.iter().any(wish) && !around.asks)
 }
@@ -253,6 +259,17 @@ fn discarded(around: &Around<'_>) -> bool {
 
 /// "Cancel both, CODIE's and the generalist's", "cancel: coder VP".
 pub(super) fn listed(place: &Place<'_>) -> bool {
+    // "Coder VP mission: cancel."
+    let own = place.clauses[place.clause].texts();
+    let next = place.clauses.get(place.clause + 1).map(Clause::texts).unwrap_or_default();
+    let told = matches!(strip_soft(&next), [verb] if has(words::CANCEL, verb));
+    if told
+        && matches!(strip_articles(strip_soft(&own[..place.word])).0, [])
+        && !place.asks
+        && matches!(own[place.word + 1..], [work] if has(words::WORK, work))
+    {
+        return true;
+    }
     let Some(before) = place.clause.checked_sub(1).map(|at| place.clauses[at].texts()) else { return false };
     let all = |word: &&str| matches!(*word, "both" | "all" | "them" | "everything" | "two" | "of" | "the");
     let ends = match strip_soft(&before) {

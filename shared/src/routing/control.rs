@@ -25,8 +25,13 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
             around.pre[..at].last() == Some(&"mind") && words::of_gerund(words::OBTAIN, verb).is_some();
         let verb = &words::of_gerund(words::OBTAIN, verb).filter(|_| gerund).unwrap_or(verb);
         let told = gerund
-            || matches!(around.pre[..at], [.., "let", "me" | "us"] | [.., "have" | "take", "a"])
-                && !has(words::CANCEL, verb);
+            || matches!(
+                around.pre[..at],
+                [.., "let", "me" | "us"]
+                    | [.., "lemme"]
+                    | [.., "may" | "might", "i" | "we"]
+                    | [.., "have" | "take", "a"]
+            ) && !has(words::CANCEL, verb);
         if !told && !directive(&around.pre[..at]) {
             continue;
         }
@@ -285,8 +290,9 @@ fn results(pre: &[&str], around: &Around<'_>) -> Option<Act> {
         }
         _ => false,
     };
-    let bare =
-        !around.possessive && pre.is_empty() && matches!(around.behind(), "result" | "results" | "output");
+    let bare = !around.possessive
+        && pre.is_empty()
+        && matches!(around.behind(), "result" | "results" | "output" | "findings");
     (of && (please || bare)).then_some(Act::Control(ControlAction::Read))
 }
 
@@ -296,7 +302,20 @@ fn headed(around: &Around<'_>) -> Option<Act> {
         "status", "progress", "state", "update", "updates", "eta", "news", "word", "statuses", "backlog",
         "luck", "sign",
     ];
-    let pre = strip_soft(&around.pre);
+    let pre = match strip_soft(&around.pre) {
+        // "I should be grateful for an update on CODIE."
+        [
+            "i" | "we",
+            "should" | "would",
+            "be",
+            "grateful" | "glad" | "obliged" | "thankful",
+            "for",
+            rest @ ..,
+        ]
+        | ["i" | "we", "should" | "would", "appreciate", rest @ ..]
+        | ["i'd" | "we'd", "appreciate", rest @ ..] => rest,
+        pre => pre,
+    };
     let awaited = matches!(pre, ["got" | "heard" | "hear", .., "from"] | ["any", "sign", .., "from"]);
     if awaited || matches!(pre, ["anything", .., "from"]) && around.asks {
         return Some(Act::Control(ControlAction::Status));

@@ -133,6 +133,8 @@ pub(super) fn requested(verb: &str, before: &[&str]) -> bool {
         return directive(before);
     }
     let before = strip_soft(before);
+    // "A filter, which I want CODIE to add".
+    let before = before.strip_prefix(&["which"]).unwrap_or(before);
     // "By friday I need".
     let fronted = before.iter().position(|word| matches!(*word, "i" | "we" | "i'd" | "we'd")).filter(|at| {
         *at > 0
@@ -142,12 +144,12 @@ pub(super) fn requested(verb: &str, before: &[&str]) -> bool {
     let before = &before[fronted.unwrap_or(0)..];
     let speaker =
         before.first().is_some_and(|first| has(&["i", "we", "i'd", "we'd", "i'll", "we'll", "you"], first));
-    let would = before.iter().any(|word| has(&["would", "i'd", "we'd", "'d"], word));
+    let would = before.iter().any(|word| has(&["would", "should", "i'd", "we'd", "'d"], word));
     let plain = before.iter().all(|word| {
         has(
             &[
-                "i", "we", "i'd", "we'd", "would", "really", "do", "also", "just", "you", "might", "will",
-                "may", "i'll", "we'll",
+                "i", "we", "i'd", "we'd", "would", "should", "really", "do", "also", "just", "you", "might",
+                "will", "may", "i'll", "we'll",
             ],
             word,
         ) || has(words::SOFT, word)
@@ -266,6 +268,11 @@ fn accepts(verb: &str, post: &[&str], deed: &[&str]) -> bool {
     let aimed = to || matches!(first, "for" | "on" | "with" | "and" | "as" | "in" | "this" | "that" | "it");
     let deed_first = deed.first().copied().unwrap_or_default();
     match verb {
+        // "I want to ask CODIE something later."
+        "ask" => !matches!(
+            post,
+            ["something" | "anything", ..] | ["a" | "some" | "one", "question" | "questions", ..]
+        ),
         "tell" => to || first == QUOTE || relayed(post),
         "give" | "send" | "hand" | "pass" => !post.iter().take(4).any(|word| has(words::NO_WORK, word)),
         "let" if first == "know" => relayed(&post[1..]),

@@ -191,6 +191,9 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
             let listed = place.word == 0
                 && around.behind() == "to"
                 && place.clauses[place.clause].before == Some(Kind::Comma);
+            if earlier == Act::Delegate && meanwhile(&texts, around) {
+                return Some(earlier);
+            }
             let gap = listed
                 || (matches!(around.behind(), "to" | "for" | "on") || has(words::VERBS, around.behind()))
                     && texts.first().is_some_and(|joint| matches!(*joint, "and" | "plus" | "then" | "but"));
@@ -236,6 +239,20 @@ fn joined(place: &Place<'_>, around: &Around<'_>, earlier: Act) -> Option<Act> {
         Act::Named(_) => None,
         other => Some(other),
     }
+}
+
+/// "While the generalist does the copy": work of its own, and not what it is at.
+fn meanwhile(texts: &[&str], around: &Around<'_>) -> bool {
+    let base = words::third_person(around.behind());
+    texts.first() == Some(&"while")
+        && base.is_some_and(|verb| {
+            !has(
+                &["work", "finish", "complete", "continue", "keep", "run", "try", "go", "learn", "restart"],
+                verb,
+            )
+        })
+        && around.post.len() > 1
+        && !around.possessive
 }
 
 /// "The coder VP class", "CODIE's prompt".

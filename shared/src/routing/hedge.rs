@@ -12,7 +12,9 @@ pub(super) fn hedged(clauses: &[Clause<'_>], asks: bool, then: &[Vec<&str>]) -> 
     let head = strip_soft(&head);
     let instructs = asks
         && matches!(head, ["how", "do" | "to" | "should" | "can" | "does" | "would" | "could", next, ..] if *next != "you");
-    if instructs {
+    // "What should I write if I want CODIE to fix it?"
+    let wording = matches!(head, ["what", "do" | "should" | "would" | "must" | "can", "i" | "we", verb, ..] if has(&["say", "write", "type", "enter", "tell", "put"], verb));
+    if instructs || wording && asks {
         return Some("asks how to");
     }
     if is_conditional(clauses) || is_conditional_behind(clauses) {
@@ -192,17 +194,22 @@ fn is_someday(clauses: &[Clause<'_>]) -> bool {
     })
 }
 
-/// "CODIE should fix it, he said."
+/// "CODIE should fix it, he said", "Tom said you should use CODIE".
 fn is_attributed(clauses: &[Clause<'_>]) -> bool {
-    clauses.iter().map(Clause::texts).any(|texts| match strip_soft(&texts) {
-        [subject, .., verb] | [verb, .., subject] if texts.len() <= 4 => {
-            matches!(
-                *verb,
-                "said" | "says" | "wrote" | "claims" | "thinks" | "suggested" | "suggests" | "reckons"
-            ) && !matches!(*subject, "i" | "we" | "you" | "said")
-        }
-        _ => false,
-    })
+    const SAY: &[&str] = &["said", "says", "thinks", "suggested", "suggests", "reckons", "claims", "wrote"];
+    let lanes = |clause: &Clause<'_>| clause.words.iter().any(|word| word.mention.is_some());
+    // "Tom said you should have CODIE fix it."
+    let mut with_lane = clauses.iter().filter(|clause| lanes(clause));
+    let told = with_lane.next().map(Clause::texts).unwrap_or_default();
+    let reported = with_lane.next().is_none()
+        && matches!(strip_soft(&told), [subject, verb, ..] if has(SAY, verb) && !matches!(*subject, "i" | "we" | "you" | words::LANE));
+    reported
+        || clauses.iter().map(Clause::texts).any(|texts| match strip_soft(&texts) {
+            [subject, .., verb] | [verb, .., subject] if texts.len() <= 4 => {
+                has(SAY, verb) && !matches!(*subject, "i" | "we" | "you" | "said")
+            }
+            _ => false,
+        })
 }
 
 /// "Use CODIE? No way."

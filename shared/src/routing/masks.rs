@@ -78,7 +78,8 @@ fn pasted_lines(text: &str, is_name: &dyn Fn(&str) -> bool) -> Vec<Range<usize>>
     let mut fence: Option<(&str, usize)> = None;
     let mut at = 0;
     let (mut forwarded, mut member, mut committed) = (false, false, false);
-    let transcript = text.lines().filter(|line| spoken(line.trim(), is_name)).count() > 1;
+    let transcript = text.lines().filter(|line| spoken(line.trim(), is_name)).count() > 1
+        || text.lines().next().is_some_and(|line| says_one(line.trim(), is_name));
     let (mut after_blank, mut in_code) = (true, false);
     for line in text.split_inclusive('\n') {
         let range = at..at + line.trim_end().len();
@@ -159,6 +160,26 @@ fn spoken(line: &str, is_name: &dyn Fn(&str) -> bool) -> bool {
             && !words::is_known(&normal(word))
     });
     names && speaker.split(' ').count() <= 2 && !said.trim().is_empty() && !is_name(speaker)
+}
+
+/// "Lena: have CODIE do it": a name like a person's, and what he asks for; "UI: ..." is a heading.
+fn says_one(line: &str, is_name: &dyn Fn(&str) -> bool) -> bool {
+    const HEADINGS: &[&str] = &[
+        "background",
+        "context",
+        "goal",
+        "situation",
+        "problem",
+        "website",
+        "frontend",
+        "backend",
+        "homepage",
+    ];
+    let Some((speaker, said)) = line.split_once(": ") else { return false };
+    let first = normal(said.split_whitespace().next().unwrap_or_default());
+    let asks = words::has(words::CAUSE, &first) || words::has(words::MODAL, &first);
+    let name = speaker.chars().skip(1).all(char::is_lowercase) && !words::has(HEADINGS, &normal(speaker));
+    asks && name && spoken(line, is_name)
 }
 
 /// A member of a list or table in YAML, or a commit's head.

@@ -166,7 +166,12 @@ impl Names {
         let caused = tokens[..at].last().is_some_and(|before| has(&["have", "let"], &before.text))
             && tokens.get(at + 1).is_some_and(|next| has(words::VERBS, &next.text))
             && tokens.get(at + 2).is_some_and(|next| has(words::ARTICLES, &next.text) || next.text == "it");
-        if token.kind != Kind::Word || token.possessive || !(token.called || caused || to && ends) {
+        // "Coder or generalist, you pick: ...".
+        let offered = at == 0
+            && tokens.get(1).is_some_and(|next| next.text == "or")
+            && tokens.get(2).is_some_and(|_| self.known(tokens, 2).is_some());
+        if token.kind != Kind::Word || token.possessive || !(token.called || caused || offered || to && ends)
+        {
             return None;
         }
         let lane =

@@ -19,7 +19,12 @@ pub(super) fn asked(place: &Place<'_>, around: &Around<'_>) -> Option<Act> {
             && (shared > 1 || decides(&header) || !header.is_empty() && strip_soft(&header).is_empty())
         || gets(around) && (decides(&header) || gives(&header));
     (!around.asks
-        && (gets || elected(place) || takes(place, around) || pointed(place) || parcelled(place, &header)))
+        && (gets
+            || left_to_us(place)
+            || elected(place)
+            || takes(place, around)
+            || pointed(place)
+            || parcelled(place, &header)))
     .then_some(Act::Delegate)
 }
 
@@ -107,8 +112,12 @@ fn parcelled(place: &Place<'_>, header: &[&str]) -> bool {
         is_thing(thing)
     };
     let clauses = place.clauses.iter().filter(|clause| parcel(clause)).count();
+    let aside = |clause: &&Clause<'_>| {
+        clause.words.iter().all(|word| has(words::SOFT, word.text) || word.text == "go")
+    };
+    let asides = place.clauses.iter().filter(aside).count();
     parcel(&place.clauses[place.clause])
-        && (clauses > 1 && clauses == place.clauses.len() || gives(header) || decides(header))
+        && (clauses > 1 && clauses + asides == place.clauses.len() || gives(header) || decides(header))
 }
 
 /// "CODIE it is", "CODIE instead", "this one to CODIE", "with CODIE please": chosen, with what was said before.
@@ -138,6 +147,19 @@ fn elected(place: &Place<'_>) -> bool {
         _ => false,
     };
     alone && chosen && clause.words.iter().filter(|word| word.mention.is_some()).count() == 1
+}
+
+/// "CODIE or the generalist, you pick: ...".
+fn left_to_us(place: &Place<'_>) -> bool {
+    let mut lanes = place.clauses[place.clause].texts();
+    lanes.retain(|word| !has(words::SOFT, word) && !has(words::ARTICLES, word) || *word == "or");
+    let then = place.clauses.get(place.clause + 1).map(Clause::texts).unwrap_or_default();
+    lanes.starts_with(&[LANE, "or", LANE])
+        && lanes.len() == 3
+        && matches!(
+            then[..],
+            ["you", "pick" | "choose" | "decide", ..] | ["your", "choice" | "call" | "pick", ..]
+        )
 }
 
 /// "CODIE takes the API and the generalist takes the docs".

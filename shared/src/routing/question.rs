@@ -38,7 +38,8 @@ pub(super) fn asked(around: &Around<'_>) -> Option<Act> {
         return about_a_fact(first, second, pre, around);
     }
     // "What I want you to do is".
-    let wish = first == "what" && has(&["i", "we", "i'd", "you"], second);
+    let wish = first == "what" && has(&["i", "we", "i'd", "you"], second)
+        || first == "which" && has(&["i", "we", "i'd", "we'd"], second) && has(words::WISH, around.before());
     let generic = around.indefinite && has(words::WH, first) || first == "what" && second == "happens";
     if generic && !wish {
         return Some(Act::Named("asks about the lane"));

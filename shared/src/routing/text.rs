@@ -215,6 +215,10 @@ impl Scan<'_> {
         match text.as_str() {
             "v.p" => "vp".clone_into(&mut text),
             "u" | "ya" | "yuo" => "you".clone_into(&mut text),
+            "w" => "with".clone_into(&mut text),
+            "n" => "and".clone_into(&mut text),
+            "cn" => "can".clone_into(&mut text),
+            "wut" | "wat" => "what".clone_into(&mut text),
             "teh" | "hte" => "the".clone_into(&mut text),
             _ => {}
         }

@@ -43,14 +43,15 @@ pub(super) const SOFT: &[&str] = &[
     "nah", "oh", "um", "uh", "hmm", "good", "morning", "afternoon", "evening", "dear", "later", "meanwhile",
     "afterwards", "afterward", "additionally", "furthermore", "otherwise", "specifically", "simply", "only", "once",
     "asap", "urgent", "urgently", "fine", "or", "either", "still", "really", "rather", "better", "best", "always",
-    "thx", "ty", "lol", "everyone", "friend", "there", "because", "since", "though", "however", "therefore", "hence",
+    "thx", "ty", "lol", "omg", "everyone", "friend", "there", "because", "since", "though", "however", "therefore", "hence",
     "all", "together", "importantly", "reminder", "note", "todo", "quick", "hurry", "emergency", "woah", "whoa", "wow", "argh", "ugh", "damn", "gosh", "jeez", "hm",
 ];
 
 /// Before a name: part of it.
 pub(super) const ARTICLES: &[&str] = &[
     "the", "our", "my", "your", "a", "an", "this", "that", "both", "either", "another", "one", "good", "old", "trusty",
-    "same", "new", "other", "dedicated", "available", "existing", "last", "latest", "previous", "current", "named", "called", "mr", "dear", "all",
+    "same", "new", "other", "dedicated", "available", "existing", "last", "latest", "previous", "current", "named", "called", "mr", "dear", "all", "completed",
+    "ongoing",
 ];
 
 /// Directly before a lane: it is to do something ("have CODIE", "ask CODIE", "give CODIE this").
@@ -154,14 +155,15 @@ pub(super) const CANCEL: &[&str] = &[
 pub(super) const INSPECT: &[&str] = &[
     "check", "show", "list", "give", "get", "tell", "report", "see", "view", "look", "find", "update", "know", "hear",
     "inform", "display", "fetch", "monitor", "track", "ping", "print", "follow", "watch", "share", "provide", "send",
-    "ask", "gimme", "notify", "alert", "peek", "glance",
+    "ask", "gimme", "notify", "alert", "peek", "glance", "confirm", "advise", "furnish", "apprise", "indicate",
+    "enquire", "inquire",
 ];
 /// Ask for what came of it.
 pub(super) const OBTAIN: &[&str] = &[
     "read", "show", "open", "fetch", "get", "give", "bring", "display", "print", "summarize", "summarise", "see",
     "view", "download", "send", "list", "pull", "email", "forward", "tell", "share", "find", "present", "retrieve",
     "grab", "load", "want", "need", "look", "paste", "review", "collect", "know", "check", "quote", "hand", "dump", "copy",
-    "recap", "gimme", "explain", "walk", "sum", "compare", "remind", "repeat", "cat", "tail", "save", "export", "attach", "post", "throw",
+    "recap", "gimme", "explain", "walk", "sum", "compare", "remind", "repeat", "cat", "tail", "save", "export", "attach", "post", "throw", "furnish", "provide",
 ];
 
 /// How it stands.
@@ -193,7 +195,7 @@ pub(super) const MADE: &[&str] = &[
     "said", "answer", "answered", "return", "returned", "output", "create", "created", "build", "built", "come", "came",
     "get", "got", "give", "gave", "send", "sent", "conclude", "concluded", "discover", "discovered", "generate",
     "generated", "change", "changed", "leave", "left", "hand", "fix", "fixed", "do", "did", "done", "suggest",
-    "suggested", "recommend", "report", "reported",
+    "suggested", "recommend", "report", "reported", "turned", "yielded", "uncovered", "learned",
 ];
 /// Did something, of verbs that do not end in "ed".
 pub(super) const PAST: &[&str] = &[
@@ -246,7 +248,7 @@ pub(super) const MODAL: &[&str] = &[
 /// After a lane: it is to do something.
 pub(super) const MUST: &[&str] = &[
     "should", "must", "ought", "needs", "need", "has", "have", "is", "shall", "can", "could", "may", "might", "will",
-    "gets", "would", "are",
+    "gets", "would", "are", "gotta",
 ];
 /// Refuse what follows.
 pub(super) const NOT: &[&str] = &[
