@@ -26,7 +26,7 @@ SOURCES='*.rs *.go *.py *.js *.mjs *.cjs *.jsx *.ts *.tsx *.java *.kt *.scala *.
     Dockerfile */Dockerfile .gitignore */.gitignore .gitattributes .editorconfig'
 # In these two spaces at a line's end are a line break.
 PROSE='*.md *.markdown'
-# Not ours to change, or wrong on purpose.
+# Not ours to change, or wrong on purpose; nor is what a tool has minified.
 ELSEWHERE='vendor third_party node_modules testdata fixtures snapshots'
 
 die() {
@@ -71,6 +71,7 @@ texts() {
     # shellcheck disable=SC2046,SC2086
     in_clone grep -I -l -z -E -e "$2" -- $1 $(
         for dir in $ELSEWHERE; do printf ' :(exclude,glob)**/%s/**' "$dir"; done
+        printf ' :(exclude,glob)**/*.min.*'
     ) || [ $? -eq 1 ] || die 1 'git cannot list the files of the clone'
     set +f
 }

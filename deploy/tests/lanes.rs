@@ -378,6 +378,7 @@ fn messy_world() -> World {
     world.write("fix.patch", "- \n");
     world.write("vendor/lib.c", "int x; \n");
     world.write("deep/vendor/lib.c", "int x; \n");
+    world.write("web/lib.min.js", "f() \n");
     world.write("binary.c", b"\0 \n");
     world.write("empty.rs", "");
     world.write("conflict.txt", "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> other\n");
@@ -413,9 +414,16 @@ fn the_coder_hands_over_a_patch_that_applies_and_leaves_the_repository_alone() {
     let read = |name: &str| fs::read(fresh.join(name)).unwrap();
     assert_eq!(read("windows.py"), b"a = 1\nb = 2\n");
     assert_eq!(read("notes.md"), b"a line break  \nafter it\n");
-    for same in
-        ["clean.py", "data.csv", "fix.patch", "vendor/lib.c", "deep/vendor/lib.c", "binary.c", "empty.rs"]
-    {
+    for same in [
+        "clean.py",
+        "data.csv",
+        "fix.patch",
+        "vendor/lib.c",
+        "deep/vendor/lib.c",
+        "web/lib.min.js",
+        "binary.c",
+        "empty.rs",
+    ] {
         assert_eq!(read(same), git_in(&fresh, &["show", &format!("HEAD:{same}")]).into_bytes(), "{same}");
     }
     assert_eq!(fs::read_link(fresh.join("link.py")).unwrap(), Path::new("windows.py"));
