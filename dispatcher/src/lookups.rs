@@ -1,5 +1,5 @@
-//! What was looked up lately: who is alive, how long a queue is, and whether a lane is paused. At most a second old, asked once however
-//! many callers want it, and never waited for longer than the limit.
+//! What was looked up lately: who is alive, how long a queue is, and whether a lane is paused. At most a second old,
+//! asked once however many callers want it, and never waited for longer than the limit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

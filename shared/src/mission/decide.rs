@@ -100,8 +100,8 @@ pub enum Liveness {
     Unknown,
     /// It answers that it holds the mission, or nothing proves that it is gone.
     Alive,
-    /// Proven gone: its presence has expired, its subject has no responder twice a second apart, or it answers
-    /// that it does not hold the mission.
+    /// Proven gone: by a word (it, its next life or its keepers say that it does not hold the mission), or because its
+    /// presence has been absent for longer than its executor can run on.
     Gone,
 }
 
