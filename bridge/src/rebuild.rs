@@ -209,14 +209,13 @@ impl Before {
 
     async fn read(ledger: &Ledger, stream: &StreamIdentity) -> Result<Self, RebuildError> {
         let (snapshot, cursors) = ledger.snapshot().await?;
-        let known = cursors.iter().any(|cursor| cursor.created_at == stream.created_at);
         let place = place_in(&cursors, stream);
         let missions = snapshot.born_before(Place::new(place.epoch, stream.first_seq)).await?;
         if missions > 0 {
             return Err(RebuildError::WouldLose { missions });
         }
+        let sent = ledger.sent().await?;
         // The places of another stream's notices say nothing here.
-        let sent = if known { ledger.sent().await? } else { 0 };
         let sent = if Place::of(sent).epoch == place.epoch { sent } else { 0 };
         Ok(Self { place, sent })
     }

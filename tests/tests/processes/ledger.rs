@@ -1,7 +1,7 @@
 //! A ledger that is full, gone from its place, or on a server that is away for long, under a real bridge and load.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
@@ -12,8 +12,10 @@ use vp_tests::process::{Installation, Process};
 use vp_tests::until::{until, until_true};
 use vp_tests::world::World;
 
-/// How many missions come and go while the ledger cannot be written.
+/// How many missions come and go while the ledger cannot be written, at least.
 const MEANWHILE: usize = 300;
+/// How many seconds it stays that way at least: none when absent, since only missions count. By hand: 3600.
+const AWAY_SECONDS: &str = "VP_TEST_LEDGER_AWAY_SECONDS";
 /// No file may have more bytes: the ledger has them already, a log of the bridge's errors does not reach them.
 const FULL: u64 = 64 * 1024;
 /// A bridge tries again each 2 s at most, and says so each time.
@@ -48,6 +50,17 @@ impl Scene {
         }
         for mission in &self.missions[first..] {
             self.world.wait(mission).await;
+        }
+    }
+
+    /// Missions go on, a few each second, for as long as the ledger is to be away.
+    async fn missions_meanwhile(&mut self) {
+        let seconds = std::env::var(AWAY_SECONDS).map_or(0, |text| text.parse().unwrap());
+        let end = Instant::now() + Duration::from_secs(seconds);
+        self.missions(MEANWHILE).await;
+        while Instant::now() < end {
+            self.missions(3).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 
@@ -106,7 +119,7 @@ async fn a_ledger_without_room_is_told_and_caught_up_with_when_there_is_some() {
     scene.missions(20).await;
     scene.world.until_projected().await;
     limit_files(&bridge, Some(FULL));
-    scene.missions(MEANWHILE).await;
+    scene.missions_meanwhile().await;
     scene.trouble_is_told(&bridge, &["disk", "make room"]).await;
     limit_files(&bridge, None);
     scene.missions(20).await;
@@ -128,7 +141,7 @@ async fn a_ledger_whose_directory_was_moved_away_is_waited_for_and_not_made_anew
     scene.world.until_projected().await;
     std::fs::rename(&home, &away).unwrap();
     bridge.until_it_says("the bridge stands by").await;
-    scene.missions(MEANWHILE).await;
+    scene.missions_meanwhile().await;
     scene.trouble_is_told(&bridge, &["gone from its place", "put it back"]).await;
     assert!(!home.exists(), "a ledger was made in the place of the one that is away");
     std::fs::rename(&away, &home).unwrap();
@@ -145,7 +158,7 @@ async fn a_database_that_is_away_for_long_while_hundreds_of_missions_run_is_caug
     scene.world.until_projected().await;
     scene.world.ledger.server.as_mut().unwrap().kill();
     bridge.until_it_says("the bridge stands by").await;
-    scene.missions(MEANWHILE).await;
+    scene.missions_meanwhile().await;
     scene.trouble_is_told(&bridge, &["is its server running"]).await;
     scene.world.ledger.server.as_mut().unwrap().start_again().await;
     until_true("the bridge works again", async || scene.bridge_report()["active"] == true).await;
