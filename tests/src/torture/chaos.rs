@@ -9,12 +9,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use vp_nats::connect::Connection;
 use vp_nats::topology::{MISSIONS, queue_consumer};
+use vp_shared::ids::VpId;
+use vp_shared::lane::LaneMode;
 use vp_shared::tier::Tier;
 
 use super::actor::{Actor, Journal, Life};
 use super::options::{FaultArg, Options};
 use super::seeded::Seeded;
-use super::stage::{Link, Stage};
+use super::stage::{Link, Stage, set_lane_mode};
 
 /// The stream that fills the store.
 const FILLER: &str = "FILLER";
@@ -92,6 +94,12 @@ pub async fn storm(stage: &Stage, options: &Options, begun: Instant) {
             options.cluster > 1,
             stage.lanes.keys().cloned().collect(),
         ));
+    }
+    if has(FaultArg::Lane) {
+        for vp_id in stage.lanes.keys() {
+            let conn = stage.connect("torture-operator").await;
+            parts.spawn(close_lane(conn, part(&format!("lane {vp_id}")), vp_id.clone()));
+        }
     }
     if has(FaultArg::Disk) {
         parts.spawn(fill_store(stage.connect("torture-filler").await, part("disk"), options.cluster));
@@ -201,10 +209,13 @@ async fn break_servers(brokers: Arc<tokio::sync::Mutex<super::brokers::Brokers>>
 }
 
 /// Deletes consumers, and in a cluster makes leaders step down.
-async fn disturb_streams(conn: Connection, mut part: Part, cluster: bool, lanes: Vec<vp_shared::ids::VpId>) {
+async fn disturb_streams(conn: Connection, mut part: Part, cluster: bool, lanes: Vec<VpId>) {
     while part.pause(12_000, 30_000).await {
         let subject = if cluster && part.seeded.chance(60) {
-            format!("STREAM.LEADER.STEPDOWN.{}", part.seeded.pick(&[MISSIONS, "NOTICES", "KV_WORKERS"]))
+            format!(
+                "STREAM.LEADER.STEPDOWN.{}",
+                part.seeded.pick(&[MISSIONS, "NOTICES", "KV_WORKERS", "KV_LANES"])
+            )
         } else {
             let consumer = queue_consumer(part.seeded.pick(&lanes), *part.seeded.pick(&Tier::ALL));
             format!("CONSUMER.DELETE.{MISSIONS}.{consumer}")
@@ -213,6 +224,22 @@ async fn disturb_streams(conn: Connection, mut part: Part, cluster: bool, lanes:
         let said = asked.map_or_else(|error| error.to_string(), |answer| answer.to_string());
         part.journal.note("stream", &format!("{subject}: {said}"));
     }
+}
+
+/// Pauses or drains a lane and opens it again, as an operator does.
+async fn close_lane(conn: Connection, mut part: Part, vp_id: VpId) {
+    while part.pause(20_000, 45_000).await {
+        let mode = *part.seeded.pick(&[LaneMode::Paused, LaneMode::Draining]);
+        let time = part.seeded.millis(300, 9_000);
+        set_noted(&conn, &part.journal, &vp_id, mode).await;
+        sleep(time).await;
+        set_noted(&conn, &part.journal, &vp_id, LaneMode::Open).await;
+    }
+}
+
+async fn set_noted(conn: &Connection, journal: &Journal, vp_id: &VpId, mode: LaneMode) {
+    let said = set_lane_mode(conn, vp_id, mode).await.map_or_else(|error| error, |()| "ok".to_owned());
+    journal.note("lane", &format!("{vp_id} is {mode}: {said}"));
 }
 
 /// Fills the store until the server refuses, and empties it again a while later.

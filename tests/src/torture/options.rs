@@ -62,6 +62,8 @@ pub enum FaultArg {
     Disk,
     /// Workers come back with a wrong clock.
     Clock,
+    /// Lanes are paused or drained, and opened again.
+    Lane,
 }
 
 /// The databases.
@@ -96,9 +98,9 @@ impl Options {
 
     /// The kinds of faults that are on.
     pub fn kinds(&self) -> BTreeSet<FaultArg> {
-        use FaultArg::{All, Bridge, Clock, Disk, Link, None, Server, Worker};
+        use FaultArg::{All, Bridge, Clock, Disk, Lane, Link, None, Server, Worker};
         if self.faults.contains(&All) {
-            return [Worker, Server, Bridge, Link, Disk, Clock].into();
+            return [Worker, Server, Bridge, Link, Disk, Clock, Lane].into();
         }
         self.faults.iter().copied().filter(|kind| *kind != None).collect()
     }

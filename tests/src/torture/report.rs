@@ -98,7 +98,7 @@ fn figures(text: &mut String, evidence: &Evidence, stories: &Stories, settled: D
     let _ = writeln!(
         text,
         "fast return: {} deaths of workers, {} missions running, {} started again: p50 {:.1} s, p99 {:.1} s, \
-         max {:.1} s (servers, links and bridge broken meanwhile included)",
+         max {:.1} s (servers, links and bridge broken and lanes closed meanwhile included)",
         fast.deaths,
         fast.running,
         fast.times.len(),

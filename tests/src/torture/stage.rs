@@ -8,7 +8,9 @@ use tokio::time::{Duration, Instant, sleep};
 use vp_bridge::harness::LedgerPlace;
 use vp_nats::connect::Connection;
 use vp_nats::topology::{self, TopologyConfig};
-use vp_shared::lane::Lanes;
+use vp_nats::{clock, lane_modes};
+use vp_shared::ids::VpId;
+use vp_shared::lane::{LaneMode, LaneModeRecord, Lanes};
 
 use super::actor::{Actor, Journal, Life, Role};
 use super::brokers::{Brokers, connect_directly, url_of};
@@ -150,7 +152,7 @@ impl Stage {
         connect_directly(&self.url, name).await
     }
 
-    /// Ends all faults: servers run, links pass, processes live without a fault.
+    /// Ends all faults: servers run, links pass, processes live without a fault, lanes are open.
     pub async fn calm(&self) {
         {
             let mut brokers = self.brokers.lock().await;
@@ -163,6 +165,10 @@ impl Stage {
         self.links.iter().for_each(|link| link.restore());
         for actor in self.actors() {
             actor.calm().await;
+        }
+        let conn = self.connect("torture-operator").await;
+        for vp_id in self.lanes.keys() {
+            until_done(async || set_lane_mode(&conn, vp_id, LaneMode::Open).await).await;
         }
     }
 
@@ -184,8 +190,21 @@ impl Stage {
 /// The admin's step: streams and queues.
 async fn prepare(conn: &Connection, replicas: usize, lanes: &Lanes) {
     let config = TopologyConfig { replicas, ..TopologyConfig::default() };
+    until_done(async || topology::ensure(conn, &config, lanes).await.map_err(|error| error.to_string()))
+        .await;
+}
+
+/// What an operator does with `vp lanes --pause` and the like.
+pub async fn set_lane_mode(conn: &Connection, vp_id: &VpId, mode: LaneMode) -> Result<(), String> {
+    let wanted = LaneModeRecord { mode, by: "torture".to_owned(), reason: None, since: clock::now() };
+    let set = lane_modes::set(conn, vp_id, wanted).await;
+    set.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Tries until it is done; panics after a minute.
+async fn until_done(mut attempt: impl AsyncFnMut() -> Result<(), String>) {
     let deadline = Instant::now() + Duration::from_mins(1);
-    while let Err(error) = topology::ensure(conn, &config, lanes).await {
+    while let Err(error) = attempt().await {
         assert!(Instant::now() < deadline, "{error}");
         sleep(Duration::from_millis(200)).await;
     }
