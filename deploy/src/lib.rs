@@ -5,7 +5,7 @@
 //! - [`demo`], [`bench`]: the main job to look at, and measured.
 //! - [`deliver`]: notices into places outside.
 //! - [`patience`]: a start that waits for what is not there yet.
-//! - [`exit`]: exit codes. [`shutdown`]: signals. [`logging`]: logs, on stderr.
+//! - [`exit`]: exit codes. [`shutdown`]: signals. [`logging`]: logs, on stderr. [`trim`]: memory that only the start needed.
 #![allow(unreachable_pub, reason = "a binary's library: its modules are its interface to itself")]
 
 mod bench;
@@ -20,3 +20,4 @@ pub mod logging;
 mod patience;
 mod shutdown;
 mod system;
+mod trim;

@@ -7,7 +7,7 @@ use vp_shared::ids::{VpId, WorkerId};
 use super::{Context, output};
 use crate::exit::{Exit, Failed};
 use crate::system::{self, System};
-use crate::{lane_files, link, patience, shutdown};
+use crate::{lane_files, link, patience, shutdown, trim};
 
 /// Run the whole system.
 #[derive(Debug, Args)]
@@ -42,6 +42,7 @@ pub async fn up(context: &Context, _: Up) -> Result<Exit, Failed> {
     {
         output::say(format!("the console: http://{address}"));
     }
+    trim::code_of_the_start();
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         failed = system.failed() => Some(failed),
@@ -79,6 +80,7 @@ pub async fn worker(context: &Context, args: WorkerArgs) -> Result<Exit, Failed>
         "worker {worker_id} serves {}",
         lanes.iter().map(VpId::as_str).collect::<Vec<_>>().join(", ")
     ));
+    trim::code_of_the_start();
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         error = worker.failed() => Some(Failed::from_error(Exit::Failure, &*error)),
@@ -106,6 +108,7 @@ pub async fn bridge(context: &Context) -> Result<Exit, Failed> {
         system::start_bridge(link::connect(settings, "vp-bridge").await?, settings).await
     })
     .await?;
+    trim::code_of_the_start();
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         error = bridge.failed() => Some(Failed::from_error(Exit::Failure, &error)),
@@ -140,6 +143,7 @@ pub async fn dispatcher(context: &Context) -> Result<Exit, Failed> {
     .await?;
     say_door(door.as_ref());
     output::say("the dispatcher serves vp.tool.*");
+    trim::code_of_the_start();
     stop.cancelled().await;
     if let Some(door) = door {
         door.stop().await;
