@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use vp_nats::connect::Connection;
+use vp_nats::mission_log::MissionLog;
 use vp_nats::service::Service;
 
 use crate::config::BridgeConfig;
@@ -71,8 +72,16 @@ impl Active {
             status: status.clone(),
             sweep_every: config.sweep_every.max(Duration::from_secs(1)),
             recover_after: config.recover_after,
+            lanes: config.lanes.clone(),
         };
-        let reconciler = Reconciler::new(conn.clone(), Arc::clone(&ledger), status.clone(), config.reconcile);
+        let reconciler = Reconciler {
+            log: MissionLog::new(&conn),
+            conn: conn.clone(),
+            ledger: Arc::clone(&ledger),
+            status: status.clone(),
+            times: config.reconcile,
+            lanes: config.lanes.clone(),
+        };
         let retention = Retention {
             conn: conn.clone(),
             ledger: Arc::clone(&ledger),

@@ -10,6 +10,7 @@ mod facts;
 mod watchlist;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -22,6 +23,7 @@ use vp_nats::mission_log::{AppendError, MissionLog};
 use vp_nats::presence::prove_gone;
 use vp_shared::api::Repaired;
 use vp_shared::error::Chain;
+use vp_shared::lane::{LaneProfile, Lanes};
 use vp_shared::mission::{Mission, Plan, Repair, Standing, Status, Timer, plan};
 
 use crate::config::ReconcileTimes;
@@ -45,11 +47,12 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Looks after stranded missions.
 #[derive(Debug)]
 pub(crate) struct Reconciler {
-    conn: Connection,
-    log: MissionLog,
-    ledger: Arc<Ledger>,
-    status: StatusBoard,
-    times: ReconcileTimes,
+    pub(crate) conn: Connection,
+    pub(crate) log: MissionLog,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) status: StatusBoard,
+    pub(crate) times: ReconcileTimes,
+    pub(crate) lanes: Lanes,
 }
 
 /// A mission that looks stranded, and for how long enough.
@@ -60,15 +63,6 @@ struct Suspect {
 }
 
 impl Reconciler {
-    pub(crate) fn new(
-        conn: Connection,
-        ledger: Arc<Ledger>,
-        status: StatusBoard,
-        times: ReconcileTimes,
-    ) -> Self {
-        Self { log: MissionLog::new(&conn), conn, ledger, status, times }
-    }
-
     /// Looks until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut facts = Facts::new(self.conn.clone(), Arc::clone(&self.ledger));
@@ -157,9 +151,11 @@ impl Reconciler {
                 Plan::Repair(repair) => return Some((repair, mission)),
                 Plan::FindOwner => {
                     let owner = mission.owner.as_ref()?;
+                    let lane = self.lanes.get(&mission.vp_id);
+                    let kills_after = lane.map_or(Duration::ZERO, LaneProfile::self_kill_after);
+                    let kills_after = kills_after.max(self.times.in_hand_for);
                     standing.owner =
-                        prove_gone(&self.conn, &owner.worker, &mission.mission_id, self.times.in_hand_for)
-                            .await;
+                        prove_gone(&self.conn, &owner.worker, &mission.mission_id, kills_after).await;
                 }
                 // Looked for above: unknown because the log did not answer.
                 Plan::FindTimer | Plan::Nothing => return None,

@@ -2,7 +2,8 @@
 //!
 //! A worker whose process dies is told by the keepers of its executors, at once. What is left for here: a worker that
 //! lives another life, of whose former one nobody spoke, and one that is gone with its host. The first is sure at once;
-//! the second looks like a cut link for as long as the longest cut that must disturb nothing.
+//! the second looks like a cut link for as long as the longest cut that must disturb nothing, and like a frozen process
+//! for as long as its executor may run on.
 //!
 //! A hint says where to look (a presence that is gone or is another life, or the sweep); the log says who owns the
 //! mission; a proof says that the owner is gone. A wrong hand-back is harmless: the next claim is a compare-and-set.
@@ -18,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use vp_nats::connect::Connection;
 use vp_nats::delivery::hand_back;
 use vp_nats::mission_log::MissionLog;
-use vp_nats::presence::{PresenceChange, PresenceWatch, prove_dead};
+use vp_nats::presence::{PresenceChange, PresenceWatch, absent_for, prove_dead};
 use vp_nats::retry::Delays;
 use vp_shared::error::Chain;
 use vp_shared::ids::{MissionId, WorkerId};
+use vp_shared::lane::{LaneProfile, Lanes};
 use vp_shared::mission::Liveness;
 use vp_shared::retry::RetryDelay;
 
@@ -90,6 +92,7 @@ pub(crate) struct Recovery {
     pub(crate) status: StatusBoard,
     pub(crate) sweep_every: Duration,
     pub(crate) recover_after: Duration,
+    pub(crate) lanes: Lanes,
 }
 
 /// What was handed back, so that it is not handed back again and again while no worker is there to take it.
@@ -179,7 +182,10 @@ impl Recovery {
         if owner.worker.worker_id != held.worker_id || owner.worker.incarnation != held.incarnation {
             return false;
         }
-        if prove_dead(&self.conn, &owner.worker, mission_id, self.recover_after).await != Liveness::Gone {
+        // No earlier than whoever gets it can prove it too: one who cannot keeps it for a whole lease.
+        let kills_after = self.lanes.get(vp_id).map_or(Duration::ZERO, LaneProfile::self_kill_after);
+        let after = self.recover_after.max(absent_for(kills_after));
+        if prove_dead(&self.conn, &owner.worker, mission_id, after).await != Liveness::Gone {
             return false;
         }
         match hand_back(&self.conn, &owner.lease).await {

@@ -23,7 +23,7 @@ use crate::headers::{KV_OPERATION, key_unchanged_since};
 use crate::reader::{Reader, Record, Start};
 use crate::subject;
 
-pub use proof::{prove_dead, prove_gone};
+pub use proof::{absent_for, prove_dead, prove_gone};
 pub use testament::Testament;
 
 /// How long a presence key lives without a renewal.

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use vp_nats::clock;
 use vp_nats::connect::Connection;
 use vp_nats::presence::{
-    PRESENCE_TTL, PresenceChange, PresenceWatch, Questions, Testament, announce, list, lookup, prove_dead,
-    prove_gone, withdraw,
+    PRESENCE_TTL, PresenceChange, PresenceWatch, Questions, Testament, absent_for, announce, list, lookup,
+    prove_dead, prove_gone, withdraw,
 };
 use vp_shared::api::{LanePresence, Presence, WorkerAnswer};
 use vp_shared::event::{EventBody, WorkerRef};
@@ -22,8 +22,8 @@ use vp_shared::ids::WorkerId;
 use vp_shared::lane::LaneMode;
 use vp_shared::mission::Liveness;
 
-/// Of a lane with a lease of 12 s.
-const SELF_KILL: Duration = Duration::from_secs(10);
+/// Of a lane with a lease of 18 s.
+const SELF_KILL: Duration = Duration::from_secs(15);
 
 fn presence(worker: &WorkerRef, busy: u32) -> Presence {
     Presence {
@@ -177,7 +177,7 @@ async fn who_has_no_responder_is_alive_until_its_executor_can_no_longer_run() {
     let expired = Instant::now();
     let mission = world.mission("k");
     assert_eq!(verdict(&world, &owner).await, Liveness::Alive, "its executor may still run");
-    let long = Duration::from_secs(4);
+    let long = Duration::from_secs(17);
     assert_eq!(
         prove_dead(&world.conn, &owner, &mission, long).await,
         Liveness::Alive,
@@ -187,7 +187,7 @@ async fn who_has_no_responder_is_alive_until_its_executor_can_no_longer_run() {
         (verdict(&world, &owner).await == Liveness::Gone).then_some(())
     })
     .await;
-    let least = SELF_KILL.saturating_sub(PRESENCE_TTL + Duration::from_secs(2));
+    let least = absent_for(SELF_KILL).saturating_sub(Duration::from_secs(1));
     assert!(expired.elapsed() >= least, "{:?}", expired.elapsed());
     common::eventually("it has been gone for long", || async {
         (prove_dead(&world.conn, &owner, &mission, long).await == Liveness::Gone).then_some(())

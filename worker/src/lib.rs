@@ -26,6 +26,7 @@ pub mod keeper;
 mod lease;
 mod ledger;
 mod mode;
+mod name;
 mod owner;
 mod presence;
 mod process;

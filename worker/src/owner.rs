@@ -1,6 +1,8 @@
 //! A mission in the hand of who may write to it: appends what is decided, and learns when it is no longer so.
 
-use tokio::time::sleep;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 use vp_nats::clock;
 use vp_nats::mission_log::AppendError;
 use vp_nats::retry::Delays;
@@ -15,6 +17,10 @@ use crate::run::Lane;
 
 /// Delays between tries of what the server refuses or does not answer: 0.2 s to 10 s.
 const AGAIN: RetryDelay = RetryDelay { initial_ms: 200, multiplier: 2.0, max_ms: 10_000, jitter: 0.5 };
+
+/// How long the log must say that there is no such mission until that is believed: its stream was deleted, or has lost
+/// its end.
+const GONE_AFTER: Duration = Duration::from_secs(10);
 
 /// Nothing more may be written, acked, naked or renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +39,8 @@ impl Owned<'_> {
     ///
     /// Refused, the mission is read and decided again: `cancel_requested` moves the sequence as well as a takeover,
     /// and only the fold tells which it was. Tried until it is stored or the mission is lost, however long the server is
-    /// away: nobody can do better, and the worker's own end cuts it off.
+    /// away: nobody can do better, and the worker's own end cuts it off. [`Fenced`] too when the log no longer knows the
+    /// mission.
     pub(crate) async fn write(&mut self, command: Command<'_>) -> Result<Vec<Effect>, Fenced> {
         let mut delays = Delays::new(&AGAIN);
         loop {
@@ -50,10 +57,10 @@ impl Owned<'_> {
                     self.mission.follow(&event, stored.seq);
                     return Ok(effects);
                 }
-                Err(AppendError::Conflict { .. }) => self.read_again().await,
+                Err(AppendError::Conflict { .. }) => self.read_again().await?,
                 Err(error @ AppendError::Unknown { .. }) => {
                     self.complain(&error);
-                    self.read_again().await;
+                    self.read_again().await?;
                 }
                 Err(error @ AppendError::Refused { .. }) => {
                     self.complain(&error);
@@ -63,22 +70,30 @@ impl Owned<'_> {
         }
     }
 
-    /// Reads the mission from the log, however long that takes.
-    async fn read_again(&mut self) {
+    /// Reads the mission from the log, however long that takes. A mission that the log no longer knows is nobody's.
+    async fn read_again(&mut self) -> Result<(), Fenced> {
         let mut delays = Delays::new(&AGAIN);
+        let mut unknown_since = None;
         loop {
             match self.lane.shared.log.read(&self.mission.vp_id, &self.mission.mission_id).await {
                 Ok(Some(logged)) => {
                     self.mission = logged.mission;
-                    return;
+                    return Ok(());
                 }
                 Ok(None) => {
-                    // It has events: one of them brought us here. The reader is behind, or the stream is another one.
+                    // It has events: one of them brought us here.
                     tracing::warn!(
-                        mission_id = %self.mission.mission_id, vp_id = %self.mission.vp_id, "the log says there is no such mission"
+                        mission_id = %self.mission.mission_id, vp_id = %self.mission.vp_id, attempt = self.mission.attempt,
+                        "the log says there is no such mission"
                     );
+                    if unknown_since.get_or_insert_with(Instant::now).elapsed() >= GONE_AFTER {
+                        return Err(Fenced);
+                    }
                 }
-                Err(error) => self.complain(&error),
+                Err(error) => {
+                    self.complain(&error);
+                    unknown_since = None;
+                }
             }
             sleep(delays.next().unwrap_or(AGAIN.max())).await;
         }

@@ -1,5 +1,6 @@
 //! Saying that this worker lives, and making sure that it is the only one of its name.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use vp_shared::time::UtcTime;
 
 use crate::error::WorkerError;
 use crate::held::Stop;
+use crate::name::{self, NameLock};
 use crate::process;
 use crate::run::Lane;
 use crate::worker::Shared;
@@ -24,20 +26,27 @@ const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(6);
 const PREDECESSOR_POLL: Duration = Duration::from_millis(100);
 
 /// Waits until no other process lives under this name; not for a former life on this host that has certainly ended.
-/// Returns what [`first`] is to replace.
-pub(crate) async fn be_the_only_one(conn: &Connection, me: &WorkerRef) -> Result<u64, WorkerError> {
+/// Returns the lock on the name, and what [`first`] is to replace.
+pub(crate) async fn be_the_only_one(
+    conn: &Connection,
+    me: &WorkerRef,
+    workspace_root: &Path,
+) -> Result<(NameLock, u64), WorkerError> {
     let deadline = Instant::now() + PREDECESSOR_PATIENCE;
+    let taken = |host| WorkerError::IdentityTaken { worker_id: me.worker_id.clone(), host };
     loop {
-        let trouble = match presence::glimpse(conn, &me.worker_id).await {
-            Ok((None, seen)) => return Ok(seen),
-            Ok((Some(found), seen)) if found.process.as_ref().is_some_and(process::is_dead) => {
-                tracing::info!(worker_id = %me.worker_id, "its former life on this host has ended");
-                return Ok(seen);
-            }
-            Ok((Some(found), _)) => {
-                WorkerError::IdentityTaken { worker_id: me.worker_id.clone(), host: found.worker.host }
-            }
-            Err(source) => WorkerError::Presence { worker_id: me.worker_id.clone(), source },
+        let trouble = match name::take(workspace_root, &me.worker_id) {
+            // Frozen perhaps, with its presence expired; its executors may run on.
+            None => taken(me.host.clone()),
+            Some(lock) => match presence::glimpse(conn, &me.worker_id).await {
+                Ok((None, seen)) => return Ok((lock, seen)),
+                Ok((Some(found), seen)) if found.process.as_ref().is_some_and(process::is_dead) => {
+                    tracing::info!(worker_id = %me.worker_id, "its former life on this host has ended");
+                    return Ok((lock, seen));
+                }
+                Ok((Some(found), _)) => taken(found.worker.host),
+                Err(source) => WorkerError::Presence { worker_id: me.worker_id.clone(), source },
+            },
         };
         if Instant::now() >= deadline {
             return Err(trouble);

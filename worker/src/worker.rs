@@ -22,6 +22,7 @@ use crate::answers::Answers;
 use crate::config::WorkerConfig;
 use crate::error::WorkerError;
 use crate::held::{HeldMissions, Stop};
+use crate::name::NameLock;
 use crate::run::Lane;
 use crate::{lease, mode, presence, process, retain, run, starved, watch as hints};
 
@@ -73,7 +74,7 @@ impl Worker {
             host: config.host.clone(),
             version: config.version.clone(),
         };
-        let seen = presence::be_the_only_one(&conn, &me).await?;
+        let (name, seen) = presence::be_the_only_one(&conn, &me, root).await?;
         let shared = Arc::new(Shared {
             log: MissionLog::new(&conn),
             held: Arc::default(),
@@ -93,6 +94,7 @@ impl Worker {
             drain: drain.clone(),
             hurry: hurry.clone(),
             failure: failure_tx,
+            _name: name,
         };
         let supervisor = tokio::spawn(async move {
             supervisor.run(crew).await;
@@ -222,6 +224,8 @@ struct Supervisor {
     drain: CancellationToken,
     hurry: CancellationToken,
     failure: watch::Sender<Option<Arc<WorkerError>>>,
+    /// Free for a later life when all has ended.
+    _name: NameLock,
 }
 
 impl Supervisor {

@@ -40,7 +40,8 @@ pub struct TableReport {
     pub differences: Vec<String>,
 }
 
-/// What is compared: a table, its key, and its rows as text.
+/// What is compared: a table, its key, and its rows as text. Keys begin with a position: their own, or where their
+/// mission was born.
 pub(super) trait Table: EntityTrait<Model: Serialize> {
     const NAME: &'static str;
     type Key: Ord + Debug + Send;
@@ -49,8 +50,11 @@ pub(super) trait Table: EntityTrait<Model: Serialize> {
     fn key_columns() -> Vec<Self::Column>;
     fn key_values(key: &Self::Key) -> Vec<Value>;
 
-    /// Rows of missions that were born before `floor` are left out: the log does not hold all of them any more.
-    fn scope(query: Select<Self>, floor: i64) -> Select<Self>;
+    /// Of the rows whose key is not before `floor`, those of missions that were born before it are left out as well: the
+    /// log does not hold all of them any more.
+    fn scope(query: Select<Self>, _floor: i64) -> Select<Self> {
+        query
+    }
 
     fn text(row: &Self::Model) -> String {
         json(row)
@@ -58,7 +62,7 @@ pub(super) trait Table: EntityTrait<Model: Serialize> {
 }
 
 macro_rules! table {
-    ($module:ident, $name:literal, ($($column:ident: $field:ident $type:ty),+), $scope:expr $(, $text:expr)?) => {
+    ($module:ident, $name:literal, ($($column:ident: $field:ident $type:ty),+) $(, $scope:expr $(, $text:expr)?)?) => {
         impl Table for $module::Entity {
             const NAME: &'static str = $name;
             type Key = ($($type,)+);
@@ -76,29 +80,23 @@ macro_rules! table {
                 vec![$($field.clone().into()),+]
             }
 
-            fn scope(query: Select<Self>, floor: i64) -> Select<Self> {
+            $(fn scope(query: Select<Self>, floor: i64) -> Select<Self> {
                 ($scope)(query, floor)
             }
 
             $(fn text(row: &$module::Model) -> String {
                 ($text)(row)
-            })?
+            })?)?
         }
     };
 }
 
-table!(mission, "missions", (BornPos: born_pos i64), |query: Select<mission::Entity>, floor| {
-    query.filter(mission::Column::BornPos.gte(floor))
-});
-table!(attempt, "attempts", (BornPos: born_pos i64, Attempt: attempt i64), |query: Select<attempt::Entity>, floor| {
-    query.filter(attempt::Column::BornPos.gte(floor))
-});
+table!(mission, "missions", (BornPos: born_pos i64));
+table!(attempt, "attempts", (BornPos: born_pos i64, Attempt: attempt i64));
 table!(event, "events", (Pos: pos i64), |query: Select<event::Entity>, floor| {
     query.filter(event::Column::BornPos.gte(floor))
 });
-table!(artifact, "artifacts", (BornPos: born_pos i64, Path: path String), |query: Select<artifact::Entity>, floor| {
-    query.filter(artifact::Column::BornPos.gte(floor))
-});
+table!(artifact, "artifacts", (BornPos: born_pos i64, Path: path String));
 table!(
     notice,
     "notices",
@@ -111,13 +109,13 @@ table!(
             .from(mission::Entity)
             .and_where(mission::Column::MissionId.into_expr().eq(notice::Column::MissionId.into_expr()))
             .and_where(mission::Column::BornPos.gte(floor));
-        query.filter(notice::Column::Pos.gte(floor)).filter(Expr::exists(whole))
+        query.filter(Expr::exists(whole))
     },
     notice_text
 );
-table!(anomaly, "anomalies", (Pos: pos i64), |query: Select<anomaly::Entity>, floor| {
+table!(anomaly, "anomalies", (Pos: pos i64), |query: Select<anomaly::Entity>, _| {
     // What was noted about the stream itself cannot be seen in it.
-    query.filter(anomaly::Column::Pos.gte(floor)).filter(anomaly::Column::Subject.ne(MISSIONS))
+    query.filter(anomaly::Column::Subject.ne(MISSIONS))
 });
 
 /// A notice without what its lane was called when it was written, which the log does not say.
@@ -147,17 +145,10 @@ impl<'a, E: Table> Rows<'a, E> {
 
     async fn peek(&mut self) -> Result<Option<(E::Key, String)>, LedgerError> {
         if self.page.is_empty() && !self.ended {
-            let mut query = E::scope(E::find(), self.floor).limit(PAGE);
-            let columns = E::key_columns();
-            if let Some(last) = &self.last {
-                let key = Expr::tuple(columns.iter().map(|column| Expr::col((E::default(), *column))));
-                query = query.filter(key.gt(Expr::tuple(E::key_values(last).into_iter().map(Expr::value))));
-            }
-            for column in columns {
-                query = query.order_by_asc(column);
-            }
-            let page =
-                query.all(self.db).await.map_err(LedgerError::db("read a ledger's rows for a comparison"))?;
+            let page = page::<E>(self.floor, self.last.as_ref())
+                .all(self.db)
+                .await
+                .map_err(LedgerError::db("read a ledger's rows for a comparison"))?;
             self.ended = (page.len() as u64) < PAGE;
             self.last = page.last().map(E::key).or(self.last.take());
             self.page = page.into();
@@ -168,6 +159,18 @@ impl<'a, E: Table> Rows<'a, E> {
     fn pass(&mut self) {
         self.page.pop_front();
     }
+}
+
+/// The rows from `floor` on, or those behind `last`. One lower bound, never both: the database would begin at the floor
+/// for every page.
+fn page<E: Table>(floor: i64, last: Option<&E::Key>) -> Select<E> {
+    let columns = E::key_columns();
+    let key = Expr::tuple(columns.iter().map(|column| Expr::col((E::default(), *column))));
+    let query = E::scope(E::find(), floor).filter(match last {
+        Some(last) => key.gt(Expr::tuple(E::key_values(last).into_iter().map(Expr::value))),
+        None => columns[0].gte(floor),
+    });
+    columns.into_iter().fold(query, QueryOrder::order_by_asc).limit(PAGE)
 }
 
 /// Compares one table of the ledger, `have`, with that of a projection of the log, `want`.
@@ -310,4 +313,23 @@ pub(crate) async fn compare(
         compare_table::<notice::Entity>(want, have, floor).await?,
         compare_table::<anomaly::Entity>(want, have, floor).await?,
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::QueryTrait;
+
+    use super::*;
+
+    #[test]
+    fn a_page_begins_behind_the_one_before_and_the_first_at_the_floor() {
+        let sql = |query: Select<attempt::Entity>| query.build(DbBackend::Sqlite).to_string();
+        let (first, next) = (sql(page(7, None)), sql(page(7, Some(&(40, 2)))));
+        let (floor, behind) =
+            (r#""born_pos" >= 7"#, r#"("attempts"."born_pos", "attempts"."attempt") > (40, 2)"#);
+        assert!(first.contains(floor) && !first.contains('('), "{first}");
+        assert!(next.contains(behind) && !next.contains(">="), "{next}");
+        let order = r#"ORDER BY "attempts"."born_pos" ASC, "attempts"."attempt" ASC LIMIT 500"#;
+        assert!(first.ends_with(order) && next.ends_with(order), "{next}");
+    }
 }

@@ -9,7 +9,7 @@ use vp_shared::ids::MissionId;
 use vp_shared::mission::Liveness;
 use vp_shared::time::UtcTime;
 
-use super::{PRESENCE_TTL, read_key, server_time};
+use super::{PRESENCE_EVERY, PRESENCE_TTL, read_key, server_time};
 use crate::api::{self, ApiError};
 use crate::connect::Connection;
 use crate::subject;
@@ -22,8 +22,10 @@ const BETWEEN: Duration = Duration::from_secs(1);
 /// connect the others may still be connecting (2 s apart at most) and renewing their keys.
 const SETTLED: Duration = Duration::from_secs(4);
 
-/// The server ends a key within this after its time.
-const TTL_PRECISION: Duration = Duration::from_secs(1);
+/// How long the kill of an executor may take.
+const KILL: Duration = Duration::from_secs(1);
+/// A proof that only wants so much more time is waited for: a delivery that is left comes again a whole lease later.
+const WAIT_FOR_PROOF: Duration = Duration::from_secs(5);
 
 /// What a worker says of a mission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,19 +41,22 @@ enum Says {
 /// What its presence key tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
-    Absent,
-    /// Absent for so long that it is not only frozen or cut off for a while.
-    LongAbsent,
+    /// After this much longer it is not only frozen or cut off for a while.
+    Absent {
+        proves_in: Duration,
+    },
     ThisLife,
     AnotherLife,
     Unread,
 }
 
+const LONG_ABSENT: Key = Key::Absent { proves_in: Duration::ZERO };
+
 /// Proves, or not, that `owner` no longer holds `mission_id`. It is gone by a word, or by time:
 /// - the answer on its subject is that it does not hold the mission, and its key is absent or another life's; or that
 ///   answer comes twice, a second apart. Its keepers give it when its process has died,
-/// - its key has been absent for about `self_kill_after`, after which no executor of a frozen worker is left alive, and
-///   nobody answers.
+/// - its key has been absent for so long that no executor of a frozen worker is left alive ([`absent_for`]), and nobody
+///   answers. When that wants a few seconds more, they are waited for.
 ///
 /// That nobody is subscribed to its subject proves nothing by itself: a frozen worker whose connection was reset has no
 /// responder, and its executor runs. Anything else, such as no answer in time, is [`Liveness::Alive`]. Just after a
@@ -62,8 +67,16 @@ pub async fn prove_gone(
     mission_id: &MissionId,
     self_kill_after: Duration,
 ) -> Liveness {
-    let absent_for = self_kill_after.saturating_sub(PRESENCE_TTL).saturating_sub(TTL_PRECISION);
-    prove(conn, owner, mission_id, Absence { counts_after: absent_for, silent_too: true }).await
+    let absence = Absence { counts_after: absent_for(self_kill_after), silent_too: true };
+    prove(conn, owner, mission_id, absence).await
+}
+
+/// How long the key of a frozen worker must have been absent until its executor has certainly been killed.
+///
+/// The key ends one time to live after the last announcement, or later. The lease may have been renewed after that, until
+/// the next one was due; so much later its keeper kills, and that takes a moment.
+pub fn absent_for(self_kill_after: Duration) -> Duration {
+    (self_kill_after + PRESENCE_EVERY + KILL).saturating_sub(PRESENCE_TTL)
 }
 
 /// As [`prove_gone`], for who would end a lease before its time: the key must have been absent for `absent_for`, and
@@ -95,14 +108,21 @@ async fn prove(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, abs
         }
         first = look(conn, owner, mission_id, absence).await;
     }
+    if let (Key::Absent { proves_in }, Says::NoResponder | Says::Silence) = first
+        && !proves_in.is_zero()
+        && proves_in <= WAIT_FOR_PROOF
+    {
+        sleep(proves_in).await;
+        first = look(conn, owner, mission_id, absence).await;
+    }
     let gone = match first {
-        (Key::Absent | Key::LongAbsent | Key::AnotherLife, Says::DoesNotHold)
-        | (Key::LongAbsent, Says::NoResponder) => true,
+        (Key::Absent { .. } | Key::AnotherLife, Says::DoesNotHold) => true,
         (_, Says::Holds)
         | (Key::Unread, _)
-        | (Key::ThisLife | Key::AnotherLife | Key::Absent, Says::NoResponder | Says::Silence) => false,
-        (Key::LongAbsent, Says::Silence) if !absence.silent_too => false,
-        (Key::ThisLife, Says::DoesNotHold) | (Key::LongAbsent, Says::Silence) => {
+        | (Key::ThisLife | Key::AnotherLife, Says::NoResponder | Says::Silence) => false,
+        (Key::Absent { proves_in }, Says::NoResponder) => proves_in.is_zero(),
+        (Key::Absent { proves_in }, Says::Silence) if !absence.silent_too || !proves_in.is_zero() => false,
+        (Key::ThisLife, Says::DoesNotHold) | (Key::Absent { .. }, Says::Silence) => {
             sleep(BETWEEN).await;
             confirms(first, look(conn, owner, mission_id, absence).await)
         }
@@ -117,7 +137,7 @@ async fn prove(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, abs
 fn confirms((_, says): (Key, Says), (key_now, says_now): (Key, Says)) -> bool {
     match says {
         // Frozen, or cut off together with its key.
-        Says::Silence => key_now == Key::LongAbsent && says_now != Says::Holds,
+        Says::Silence => key_now == LONG_ABSENT && says_now != Says::Holds,
         says => says_now == says && key_now != Key::Unread,
     }
 }
@@ -146,14 +166,14 @@ async fn look(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId, abse
     (key, ask_worker(conn, owner, mission_id).await)
 }
 
-/// A frozen worker's last sign of life is one TTL older than its key's end, and its executor outlives that sign by
-/// `self_kill_after` at most. Both moments are the server's: our own clock may be wrong.
+/// Both moments are the server's: our own clock may be wrong.
 async fn absent(conn: &Connection, since: Option<UtcTime>, counts_after: Duration) -> Key {
-    let Some(since) = since else { return Key::LongAbsent };
-    match server_time(conn).await {
-        Some(now) if now.since(since) >= counts_after => Key::LongAbsent,
-        _ => Key::Absent,
-    }
+    let Some(since) = since else { return LONG_ABSENT };
+    let proves_in = match server_time(conn).await {
+        Some(now) => counts_after.saturating_sub(now.since(since)),
+        None => Duration::MAX,
+    };
+    Key::Absent { proves_in }
 }
 
 async fn ask_worker(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId) -> Says {
@@ -168,5 +188,18 @@ async fn ask_worker(conn: &Connection, owner: &WorkerRef, mission_id: &MissionId
         },
         Err(ApiError::NoResponders) => Says::NoResponder,
         Err(_) => Says::Silence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absence_proves_only_what_even_the_last_renewal_cannot_outlive() {
+        // Announced at 0, the key ends at 4 s at the earliest; a lease renewed at 1 s lets its executor run until 26 s, and
+        // the kill may take until 27 s.
+        assert_eq!(absent_for(Duration::from_secs(25)), Duration::from_secs(27 - 4));
+        assert_eq!(absent_for(Duration::from_millis(833)), Duration::ZERO);
     }
 }

@@ -8,7 +8,8 @@ use vp_shared::time::UtcTime;
 /// The script. Each line is one write to a file of the attempt's own, so no line is ever half there.
 const SCRIPT: &str = r##"
 log="$EFFECTS/$VP_MISSION_ID.$VP_ATTEMPT"
-say() { echo "$1 $VP_VP_ID $$ $(date +%s%6N)" >> "$log"; }
+# A kill of the tree may reach `date` before the shell.
+say() { now=$(date +%s%6N) && echo "$1 $VP_VP_ID $$ $now" >> "$log"; }
 case $VP_CONSTRAINT_KIND in stubborn) trap 'say term' TERM ;; esac
 say start
 n=0

@@ -165,6 +165,32 @@ async fn a_frozen_worker_whose_connection_is_reset_keeps_its_mission_while_its_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_worker_keeps_its_name_so_that_none_of_its_missions_runs_beside_itself() {
+    let runs = Runs::default();
+    let world = World::builder().lane(CODER, shell_lane(&first_is_endless(&runs))).start().await;
+    let vp = Installation::of(&world);
+    let first = worker(&vp, "w1").await;
+    let mission = world.dispatch(CODER, json!({})).await;
+    let run = runs.until(1).await.remove(0);
+    // As Ctrl-Z at its terminal does; the executor runs on.
+    first.freeze();
+    let worker_id = WorkerId::new("w1").unwrap();
+    until_true("the frozen worker's key has expired", async || {
+        lookup(world.conn(), &worker_id).await.is_ok_and(|found| found.is_none())
+    })
+    .await;
+    let mut again = vp.spawn("again", ["worker", "--id", "w1"]);
+    again.until_it_says("another process runs as worker `w1`").await;
+    assert!(!again.ended().await.success());
+    assert!(is_alive(run.pid));
+    first.thaw();
+    world.cancel(&mission).await.unwrap();
+    let ended = world.wait(&mission).await;
+    assert_eq!((ended.status, ended.attempt), (Status::Cancelled, 1));
+    assert_eq!(runs.all().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workers_killed_again_and_again_lose_no_mission_and_run_no_attempt_twice() {
     let runs = Runs::default();
     let mut lane = shell_lane(&runs.script("sleep 0.2"));

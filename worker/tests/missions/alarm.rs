@@ -6,12 +6,12 @@ use serde_json::json;
 use vp_nats::clock::now;
 use vp_nats::presence;
 use vp_nats::topology::{self, MISSIONS, TopologyConfig, queue_consumer};
-use vp_shared::lane::Lanes;
+use vp_shared::lane::{LaneProfile, Lanes};
 use vp_shared::mission::Status;
 use vp_shared::tier::Tier;
 use vp_shared::time::UtcTime;
 
-use crate::world::{World, noop_lane, script, until};
+use crate::world::{World, noop_lane, script, shell_lane, until};
 
 async fn pause(world: &World, until: UtcTime) {
     let consumer = queue_consumer(&world.vp_id, Tier::Normal);
@@ -57,4 +57,27 @@ async fn a_lane_is_served_again_when_its_stream_was_gone_and_is_back() {
     let mission = world.dispatch(script("")).await;
     assert_eq!(world.ended(&mission).await.status, Status::Completed);
     drop(worker);
+}
+
+#[tokio::test]
+async fn an_attempt_whose_mission_the_log_no_longer_knows_frees_its_slot() {
+    let world = World::new(LaneProfile { slots: 1, ..shell_lane() }).await;
+    let mut config = world.config("w1");
+    config.may_create_consumers = true;
+    let _worker = world.start(config).await;
+    let (go, over) = (world.path("go"), world.path("over"));
+    let wait = format!(
+        "echo x > x.md; until [ -e {} ]; do sleep 0.05; done; touch {}",
+        go.display(),
+        over.display()
+    );
+    let lost = world.dispatch(script(wait)).await;
+    world.running(&lost).await;
+    world.conn.jetstream().delete_stream(MISSIONS).await.unwrap();
+    std::fs::write(&go, "").unwrap();
+    until("the executor has ended", async || over.exists()).await;
+    topology::ensure(&world.conn, &TopologyConfig::default(), &Lanes::new()).await.unwrap();
+    let next = world.dispatch(script("echo x > x.md")).await;
+    assert_eq!(world.ended(&next).await.status, Status::Completed);
+    assert!(world.log.read(&world.vp_id, &lost).await.unwrap().is_none());
 }
