@@ -199,7 +199,7 @@ pub struct MissionResult {
     /// The worker whose disk it is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<crate::ids::WorkerId>,
-    /// The first 50 of the artifacts, primary work products first.
+    /// The first 50 of the artifacts, primary work products first; fewer when their paths are very long.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
     /// How many there are, listed or not.
@@ -222,6 +222,9 @@ pub struct MissionResult {
 impl MissionResult {
     /// How many artifacts a terminal event lists; the rest are counted.
     pub const MAX_LISTED: usize = 50;
+    /// How many bytes of JSON those take at most, so that the event and the notice made of it fit into a message whatever
+    /// the files are called.
+    pub const MAX_LISTED_BYTES: usize = 128 * 1024;
 }
 
 #[cfg(test)]

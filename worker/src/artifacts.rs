@@ -174,9 +174,10 @@ impl Search<'_> {
         found.best.offer(Candidate::new(order, category, path, metadata));
     }
 
-    /// Hashes the best. One that cannot be read is not delivered.
+    /// Hashes the best, as many as an event has room for. One that cannot be read is not delivered.
     fn listed(&self, found: Found) -> Looked {
         let mut looked = Looked { total: found.total, primary: found.primary, listed: Vec::new() };
+        let mut room = MissionResult::MAX_LISTED_BYTES;
         for candidate in found.best.in_order() {
             let (path, category) = (candidate.path, candidate.category);
             match digest_of(self.handle, &path) {
@@ -184,7 +185,10 @@ impl Search<'_> {
                     let media_type =
                         mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
                     let media_type = media_type.to_owned();
-                    looked.listed.push(Artifact { path, category, bytes, media_type, sha256, stored: false });
+                    let artifact = Artifact { path, category, bytes, media_type, sha256, stored: false };
+                    let Some(left) = room.checked_sub(json_bytes(&artifact)) else { break };
+                    room = left;
+                    looked.listed.push(artifact);
                 }
                 Err(error) => {
                     tracing::warn!(path, %error, "a file of a workspace cannot be read and does not count");
@@ -200,6 +204,11 @@ impl Search<'_> {
 fn worth_a_look(entry: &DirEntry) -> bool {
     let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
     !(is_dir && entry.depth() > 0 && entry.file_name().to_str().is_some_and(|name| SKIPPED.contains(&name)))
+}
+
+/// What it takes in an event.
+fn json_bytes(artifact: &Artifact) -> usize {
+    serde_json::to_vec(artifact).map_or(usize::MAX, |json| json.len())
 }
 
 /// How many artifacts are listed.

@@ -136,3 +136,18 @@ fn pipes_and_directories_are_no_files() {
     let looked = look_at(&dir, &[declare("pipe", P)]);
     assert_eq!(paths(&looked), ["a.md"]);
 }
+
+#[test]
+fn a_list_of_long_names_leaves_room_in_its_message_and_all_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    // Each of these bytes is six in JSON.
+    let deep = vec!["\u{1}".repeat(250); 13].join("/");
+    fs::create_dir_all(dir.path().join(&deep)).unwrap();
+    for nth in 0..MissionResult::MAX_LISTED {
+        fs::write(dir.path().join(&deep).join(format!("{nth}.md")), "x").unwrap();
+    }
+    let looked = look_at(&dir, &[]);
+    let bytes = serde_json::to_vec(&looked.listed).unwrap().len();
+    assert!((100_000..=MissionResult::MAX_LISTED_BYTES + 100).contains(&bytes), "{bytes}");
+    assert_eq!((looked.total, looked.primary), (50, 50));
+}
