@@ -18,6 +18,7 @@ use crate::ledger::{Changes, Committed, Cursor, Ledger, LedgerError, Place, Text
 use crate::live::Cache;
 use crate::lost::end_lost;
 use crate::project::{Names, anomaly_row};
+use crate::proof::{ProofError, prove};
 use crate::status::StatusBoard;
 
 /// How long to wait for a message before looking whether the stream is still the same one; first, and from then on.
@@ -41,18 +42,15 @@ pub(crate) enum ProjectError {
     /// The log.
     #[error(transparent)]
     Reader(#[from] ReaderError),
+    /// The log is not known to be the one that was projected.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// The stream is one that the ledger has left for another one, whose missions it has ended.
     #[error(
         "the log is one that this ledger has left: since then it was projected from another stream, and the missions \
              that had not ended here were failed; stop the bridge, and run `vp ledger rebuild` if this is the right server"
     )]
     Left,
-    /// The log is shorter than what was projected from it.
-    #[error(
-        "the log ends with sequence {last}, but the ledger is projected up to {cursor}: the log has lost messages; \
-             stop the bridge and run `vp ledger rebuild`"
-    )]
-    LogIsShorter { last: u64, cursor: u64 },
 }
 
 /// Why a projector must look anew where the ledger and the log are.
@@ -114,6 +112,8 @@ impl Projector {
             return Ok(Displaced::Stopped);
         };
         self.status.update(|status| status.cursor = cursor.seq);
+        // Which opening of the reader is known to read what the ledger was projected from.
+        let mut proven = None;
         let (mut busy, mut wait) = (false, FIRST_LOOK);
         loop {
             if busy {
@@ -128,12 +128,14 @@ impl Projector {
             }
             wait = IDLE;
             busy = (BUSY..self.batch).contains(&records.len());
-            if records.is_empty() {
+            // A reader that had to resume may read a log that has lost its end.
+            if records.is_empty() || proven != Some(reader.openings()) {
                 let now = identity(&self.conn, MISSIONS).await?;
-                check_length(&now, &cursor)?;
                 if now.created_at != cursor.created_at {
                     return Ok(Displaced::StreamChanged);
                 }
+                prove(&self.conn, &self.ledger, &cursor, &now).await?;
+                proven = Some(reader.openings());
             }
             for records in cut(records) {
                 match self.project(cursor, records).await? {
@@ -153,7 +155,9 @@ impl Projector {
     async fn begin(&self) -> Result<(Cursor, Reader), ProjectError> {
         let stream = identity(&self.conn, MISSIONS).await?;
         let mut cursor = place(&self.ledger, &self.names, &stream).await?;
-        check_length(&stream, &cursor)?;
+        // Said before a reader is opened, which the server keeps for a while: a log that has lost its end is asked again
+        // and again. What is projected is proven once more behind the opening.
+        prove(&self.conn, &self.ledger, &cursor, &stream).await?;
         if stream.first_seq > cursor.seq + 1 {
             cursor = self.step_over_gap(cursor, &stream).await?;
         }
@@ -253,13 +257,6 @@ pub(crate) async fn place(
         ledger.commit(changes, &mut Texts::default()).await?;
     }
     Ok(cursor)
-}
-
-fn check_length(stream: &StreamIdentity, cursor: &Cursor) -> Result<(), ProjectError> {
-    if stream.created_at == cursor.created_at && stream.last_seq < cursor.seq {
-        return Err(ProjectError::LogIsShorter { last: stream.last_seq, cursor: cursor.seq });
-    }
-    Ok(())
 }
 
 /// Cuts what was read at once into parts that fit a transaction.

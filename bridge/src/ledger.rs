@@ -5,7 +5,7 @@
 //! - `entity`, `row`, `place`: its tables, and our types as rows.
 //! - `load`, `commit`, `write`: the projector's way in: missions out, one transaction back.
 //! - `ask`: the doors' questions. `browse`: the console's. `outbox`: notices to be sent. `compare`: two ledgers, row by row.
-//! - `unfinished`: what the reconciler looks through. `retain`: old missions, found and deleted.
+//! - `known`: what it knows of the log, to be compared with it. `unfinished`: what the reconciler looks through. `retain`: old missions, found and deleted.
 
 mod ask;
 mod browse;
@@ -13,6 +13,7 @@ mod commit;
 mod compare;
 mod entity;
 mod error;
+mod known;
 mod load;
 mod location;
 mod lock;
@@ -36,6 +37,7 @@ pub use compare::TableReport;
 pub(crate) use compare::compare;
 pub(crate) use entity::{anomaly, artifact, attempt, event, notice};
 pub use error::LedgerError;
+pub(crate) use known::{Known, Lacking};
 pub(crate) use load::Cursor;
 pub(crate) use location::Location;
 pub use location::shown;

@@ -4,7 +4,8 @@
 //! - `standby`, `active`: one bridge works, the others stand by and take over. `suspicion`: of a holder that is
 //!   silent.
 //! - `project`, `live`, `batch`: pure: what messages of the log change in the ledger.
-//! - `consume`: the log in order, one transaction a batch. `notify`: notices, sent and marked.
+//! - `consume`: the log in order, one transaction a batch. `proof`: that it is still the one the ledger knows.
+//! - `notify`: notices, sent and marked.
 //! - `lost`: missions whose stream was deleted, ended.
 //! - [`service`]: the ledger over NATS. `report`: how this bridge is, also while it stands by. `recover`: missions of dead workers, handed back.
 //! - `console`: all of it as pages, for people.
@@ -30,6 +31,7 @@ mod live;
 mod lost;
 mod notify;
 mod project;
+mod proof;
 pub mod rebuild;
 mod reconcile;
 mod recover;

@@ -15,15 +15,16 @@ use tokio_util::sync::CancellationToken;
 use vp_nats::clock;
 use vp_nats::connect::Connection;
 use vp_nats::notices::{
-    NoticeError, Outgoing, Stored, is_replicated, last_sent, send, send_by_ids, sent_since,
+    NoticeError, Outgoing, Stored, is_replicated, largest, last_sent, send, send_by_ids, sent_since,
 };
 use vp_nats::retry::Delays;
 use vp_shared::error::Chain;
 use vp_shared::ids::{NoticeId, SessionId};
+use vp_shared::notice::Notice;
 use vp_shared::retry::RetryDelay;
 use vp_shared::time::UtcTime;
 
-use crate::ledger::{Ledger, LedgerError, notice};
+use crate::ledger::{Ledger, LedgerError, Place, json, notice};
 use crate::status::StatusBoard;
 
 /// How many notices are read and sent at a time.
@@ -160,16 +161,20 @@ impl Sender {
         // The row's place in `rows` of each notice that is to be sent.
         let mut wanted = Vec::with_capacity(rows.len());
         let mut outgoing = Vec::with_capacity(rows.len());
+        let largest = largest(&self.conn);
         for (nth, row) in rows.into_iter().enumerate() {
-            match outgoing_of(row) {
+            let pos = row.pos;
+            match outgoing_of(row, largest) {
                 Ok(notice) if standing.already.contains(&notice.notice_id) => {}
                 Ok(notice) => {
                     wanted.push(nth);
                     outgoing.push(notice);
                 }
-                Err(pos) => {
-                    tracing::error!(seq = pos, "a notice in the ledger is damaged and cannot be sent");
-                }
+                Err(why) => tracing::error!(
+                    seq = Place::of(pos).seq,
+                    why,
+                    "a notice cannot be sent, stepping over it"
+                ),
             }
         }
         let done = if standing.replicated {
@@ -192,12 +197,19 @@ impl Sender {
     }
 }
 
-fn outgoing_of(row: notice::Model) -> Result<Outgoing, i64> {
-    let (Ok(notice_id), Ok(session_id)) = (NoticeId::new(&row.notice_id), SessionId::new(&row.session_id))
-    else {
-        return Err(row.pos);
+/// A notice as it is sent. Of one that is too large for a message all of it stays in the ledger: nothing may block those
+/// behind it.
+fn outgoing_of(row: notice::Model, largest: usize) -> Result<Outgoing, &'static str> {
+    const DAMAGED: &str = "it is damaged in the ledger";
+    let notice_id = NoticeId::new(&row.notice_id).map_err(|_| DAMAGED)?;
+    let session_id = SessionId::new(&row.session_id).map_err(|_| DAMAGED)?;
+    let body = if row.body.len() <= largest {
+        row.body
+    } else {
+        let notice: Notice = serde_json::from_str(&row.body).map_err(|_| DAMAGED)?;
+        json(&notice.within(largest).ok_or("it is too large for nats-server even without its lists")?)
     };
-    Ok(Outgoing { notice_id, session_id, body: Bytes::from(row.body) })
+    Ok(Outgoing { notice_id, session_id, body: Bytes::from(body) })
 }
 
 fn before(time: UtcTime) -> UtcTime {

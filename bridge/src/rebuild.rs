@@ -1,5 +1,7 @@
 //! The ledger once more, from the log: to compare it with the one there is, or to replace it.
 
+mod before;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use vp_shared::lane::Lanes;
 use vp_shared::time::UtcTime;
 
 pub use crate::ledger::TableReport;
+
+use before::Before;
 
 use crate::batch::Batch;
 use crate::ledger::{
@@ -49,6 +53,20 @@ pub enum RebuildError {
     WouldLose {
         /// How many missions began before the log does.
         missions: u64,
+    },
+    /// The log has lost its end, and with it missions that began there.
+    #[error(
+        "the log has lost its end, and a rebuild would lose {missions} missions that only this ledger knows, {unfinished} \
+             of them not ended: {named}; nothing brings those on any more, and their sessions are not told. Move the ledger \
+             away, keep it, and rebuild again if they may go; delegate again what is still wanted"
+    )]
+    LogLost {
+        /// How many missions are not in the log.
+        missions: u64,
+        /// How many of them had not ended.
+        unfinished: u64,
+        /// The first of them, each with what it was doing.
+        named: String,
     },
     /// The log fell silent before its end.
     #[error("the log gave nothing for {} s at sequence {seq} of {until}: try again", PATIENCE.as_secs())]
@@ -167,10 +185,13 @@ async fn replace(
 ) -> Result<Report, RebuildError> {
     // Held to the end: no bridge may begin on a file that is about to go.
     let _lock = LedgerLock::take(location).await?;
-    let before = Before::of(location, stream).await?;
+    let before = Before::of(conn, location, stream).await?;
     let fresh = Ledger::open_unlocked(&scratch.location).await?;
     let start = Cursor { seq: 0, event_at: None, ..before.place };
     let end = project(conn, &fresh, start, stream.last_seq, names).await?;
+    if before.log_lost {
+        before::loses_nothing(location, &fresh, start.epoch).await?;
+    }
     mark_sent(conn, &fresh, before.sent).await?;
     let (wanted, _) = fresh.snapshot().await?;
     let tables = compare(&wanted, None, 0).await?;
@@ -179,46 +200,6 @@ async fn replace(
     fresh.close().await;
     scratch.swap_in(location).await?;
     Ok(Report { cursor: end.seq, tables, replaced: true, notices_unsent, log_begins_at: None })
-}
-
-/// What must outlive a ledger that is replaced.
-struct Before {
-    place: Cursor,
-    /// How far its notices are sent.
-    sent: i64,
-}
-
-impl Before {
-    async fn of(location: &Location, stream: &StreamIdentity) -> Result<Self, RebuildError> {
-        let nothing = Self { place: place_in(&[], stream), sent: 0 };
-        if !Ledger::exists(location).await? {
-            return Ok(nothing);
-        }
-        let ledger = Ledger::open_unlocked(location).await?;
-        let found = Self::read(&ledger, stream).await;
-        ledger.close().await;
-        match found {
-            Err(RebuildError::Ledger(error @ LedgerError::Database { .. })) => {
-                let error = vp_shared::error::Chain(&error).to_string();
-                tracing::warn!(error, "the ledger is damaged, taking nothing over from it");
-                Ok(nothing)
-            }
-            found => found,
-        }
-    }
-
-    async fn read(ledger: &Ledger, stream: &StreamIdentity) -> Result<Self, RebuildError> {
-        let (snapshot, cursors) = ledger.snapshot().await?;
-        let place = place_in(&cursors, stream);
-        let missions = snapshot.born_before(Place::new(place.epoch, stream.first_seq)).await?;
-        if missions > 0 {
-            return Err(RebuildError::WouldLose { missions });
-        }
-        let sent = ledger.sent().await?;
-        // The places of another stream's notices say nothing here.
-        let sent = if Place::of(sent).epoch == place.epoch { sent } else { 0 };
-        Ok(Self { place, sent })
-    }
 }
 
 /// Where a ledger with these cursors stands in the stream as it is now.

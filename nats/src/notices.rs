@@ -55,6 +55,8 @@ pub struct Outgoing {
     pub body: bytes::Bytes,
 }
 
+/// What the headers of a notice may take.
+const HEADERS: usize = 1024;
 /// How long one confirmation is waited for.
 const SEND_PATIENCE: Duration = Duration::from_secs(5);
 /// Notices in flight at once.
@@ -87,6 +89,11 @@ pub struct Stored {
     pub ids: HashSet<NoticeId>,
     /// Its last sequence then.
     pub last: u64,
+}
+
+/// How large the body of a notice may be for the server to take it.
+pub fn largest(conn: &Connection) -> usize {
+    conn.client().max_payload().saturating_sub(HEADERS)
 }
 
 /// Sends `notices` in order, many in flight at once, and waits for every confirmation. Fewer are confirmed than all only

@@ -4,15 +4,18 @@ pub(crate) mod feed;
 
 use std::time::Duration;
 
+use async_nats::header;
 use async_nats::jetstream::ErrorCode;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use vp_shared::retry::RetryDelay;
 use vp_shared::time::UtcTime;
 
-use crate::api::{ApiError, ask};
+use crate::ack::{header_of, is_marker};
+use crate::api::{ApiError, Pick, Raw, ask, read_message};
 use crate::connect::Connection;
+use crate::headers::expected_nothing;
 use crate::retry::Delays;
 
 use feed::{Feed, Heard};
@@ -94,6 +97,7 @@ pub struct Reader {
     feed: Option<Feed>,
     delays: Delays,
     pending: u64,
+    openings: u64,
 }
 
 impl Reader {
@@ -121,6 +125,7 @@ impl Reader {
             feed: None,
             delays: Delays::new(&RetryDelay::REQUEST),
             pending: 0,
+            openings: 0,
         };
         reader.resume().await.map_err(|error| ReaderError::of(stream, &error))?;
         Ok(reader)
@@ -155,6 +160,12 @@ impl Reader {
     /// True when what it gives out is of the stream that was created then.
     pub fn reads(&self, created_at: UtcTime) -> bool {
         self.created_at == Some(created_at)
+    }
+
+    /// How often it has begun to read: another number than before says that it has resumed since, and that the server may
+    /// have lost or replaced meanwhile what was read before.
+    pub fn openings(&self) -> u64 {
+        self.openings
     }
 
     /// How many messages were waiting at the server behind the last one given out, when it was sent.
@@ -197,6 +208,7 @@ impl Reader {
         };
         self.pending = feed.pending();
         self.feed = Some(feed);
+        self.openings += 1;
         self.delays = Delays::new(&RetryDelay::REQUEST);
         Ok(())
     }
@@ -231,16 +243,29 @@ pub async fn first_after(
     stream: &str,
     seq: u64,
 ) -> Result<Option<(u64, UtcTime)>, ReaderError> {
-    let wanted = json!({"seq": seq.saturating_add(1), "next_by_subj": ">"});
-    let found = match ask(conn, &format!("STREAM.MSG.GET.{stream}"), &wanted).await {
-        Err(error) if error.is(ErrorCode::NO_MESSAGE_FOUND) => return Ok(None),
-        found => found.map_err(|error| ReaderError::of(stream, &error))?,
-    };
-    let message = &found["message"];
-    let stored_at = message["time"].as_str().and_then(|text| UtcTime::parse(text).ok());
-    let (Some(seq), Some(stored_at)) = (message["seq"].as_u64(), stored_at) else {
-        let why = "the server's answer lacks `seq` or `time`".to_owned();
-        return Err(ReaderError { stream: stream.to_owned(), why, missing: false });
-    };
-    Ok(Some((seq, stored_at)))
+    let found = first_from(conn, stream, seq.saturating_add(1)).await?;
+    Ok(found.map(|record| (record.seq, record.stored_at)))
+}
+
+/// The first message that a stream still holds at `seq` or behind it, from its leader.
+///
+/// # Errors
+/// [`ReaderError`].
+pub async fn first_from(conn: &Connection, stream: &str, seq: u64) -> Result<Option<Record>, ReaderError> {
+    let found = read_message(conn, stream, Pick::Next(seq, ">"), conn.request_timeout()).await;
+    Ok(found.map_err(|error| ReaderError::of(stream, &error))?.map(Record::from))
+}
+
+impl From<Raw> for Record {
+    fn from(raw: Raw) -> Self {
+        Self {
+            seq: raw.seq,
+            stored_at: raw.stored_at,
+            deleted: is_marker(&raw.headers),
+            message_id: header_of(Some(&raw.headers), &header::NATS_MESSAGE_ID),
+            begins: expected_nothing(&raw.headers),
+            subject: raw.subject,
+            payload: raw.payload,
+        }
+    }
 }

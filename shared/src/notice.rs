@@ -1,5 +1,7 @@
 //! Notices: what a session is told, worded once, as text and as JSON.
 
+mod fit;
+
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
@@ -103,7 +105,7 @@ pub fn notice(mission: &Mission, event: &Event, vp_name: &str) -> Option<Notice>
         result,
         text: String::new(),
     };
-    notice.text = text(&notice, mission);
+    notice.text = text(&notice, mission.spec.not_before);
     Some(notice)
 }
 
@@ -122,7 +124,7 @@ fn what(mission: &Mission, event: &Event) -> Option<&'static str> {
     }
 }
 
-fn text(notice: &Notice, mission: &Mission) -> String {
+fn text(notice: &Notice, not_before: Option<UtcTime>) -> String {
     let mut out = String::new();
     let _ = match &notice.status {
         _ if notice.event == EventKind::CancelRequested.type_name() => {
@@ -130,7 +132,7 @@ fn text(notice: &Notice, mission: &Mission) -> String {
             write!(out, "{} was asked to stop mission {}: {reason}", notice.vp_name, notice.mission_id)
         }
         Status::Scheduled => {
-            let when = mission.spec.not_before.unwrap_or(notice.time);
+            let when = not_before.unwrap_or(notice.time);
             write!(out, "{} has mission {} scheduled for {when}", notice.vp_name, notice.mission_id)
         }
         Status::Queued => write!(out, "{} has mission {} queued", notice.vp_name, notice.mission_id),
@@ -182,7 +184,9 @@ fn category_lines(out: &mut String, artifacts: &[Artifact], category: Category, 
         let _ = write!(out, "\n{}: {} ({} bytes)", category.label(), artifact.path, artifact.bytes);
         shown += 1;
     }
-    if total > shown {
+    if shown == 0 && total > 0 {
+        let _ = write!(out, "\n{}: {total}, not listed here", category.label());
+    } else if total > shown {
         let _ = write!(out, "\n{}: and {} more", category.label(), total - shown);
     }
 }

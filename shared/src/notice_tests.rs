@@ -108,3 +108,39 @@ fn without_a_session_nobody_is_told() {
     }
     assert!(told(&events).is_empty());
 }
+
+#[test]
+fn a_notice_that_does_not_fit_goes_without_its_list_and_says_where_that_is() {
+    let mut result = result();
+    result["artifacts"][0]["path"] = "long/".repeat(2_000).into();
+    let completed = ("completed", json!({"summary": "Written.", "result": result, "usage": {}}));
+    let whole = told(&script(completed, "final")).remove(0);
+    let size = |notice: &Notice| serde_json::to_string(notice).unwrap().len();
+    assert_eq!(whole.clone().within(size(&whole)).as_ref(), Some(&whole), "what fits stays as it is");
+    let shorter = whole.clone().within(size(&whole) - 1).unwrap();
+    assert!(size(&shorter) < 2_000);
+    insta::assert_snapshot!(shorter.text);
+    let (is, was) = (shorter.result.unwrap(), whole.result.unwrap());
+    assert_eq!((is.artifacts.len(), is.artifacts_total, is.primary_total), (0, 14, 1));
+    assert_eq!((is.receipt, is.result_ref), (was.receipt, was.result_ref));
+    assert_eq!(shorter.notice_id, whole.notice_id);
+}
+
+#[test]
+fn texts_of_any_length_are_cut_until_the_notice_fits() {
+    // Six bytes each as JSON.
+    let long = "\u{1}".repeat(50_000);
+    for (end, texts) in [
+        ("completed", json!({"summary": long, "result": {}, "usage": {}})),
+        ("failed", json!({"failure": {"class": "internal", "message": long}, "result": {}, "usage": {}})),
+        ("cancelled", json!({"reason": long, "result": {}, "usage": {}})),
+    ] {
+        let whole = told(&script((end, texts), "final")).remove(0);
+        for max in [100_000, 20_000, 5_000] {
+            let shorter = whole.clone().within(max).unwrap();
+            assert!(serde_json::to_string(&shorter).unwrap().len() <= max);
+            assert!(shorter.text.contains("vp_get_mission"));
+        }
+        assert_eq!(whole.within(300), None, "there is an end to it");
+    }
+}

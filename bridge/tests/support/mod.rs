@@ -13,7 +13,7 @@ pub mod script;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -231,6 +231,23 @@ impl World {
         sleep(window * 3).await;
     }
 
+    /// Keeps a copy of what the server has stored, as a backup does.
+    pub async fn back_up(&mut self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        self.server.stop().await;
+        copy_dir(self.server.data_dir(), copy.path());
+        self.server.restart().await;
+        copy
+    }
+
+    /// Puts a copy in the place of what the server has stored: the streams are the same, and have lost their ends.
+    pub async fn restore(&mut self, copy: &TempDir) {
+        self.server.kill().await;
+        std::fs::remove_dir_all(self.server.data_dir()).unwrap();
+        copy_dir(copy.path(), self.server.data_dir());
+        self.server.restart().await;
+    }
+
     /// The ledger, opened beside whoever has it open.
     pub async fn database(&self) -> DatabaseConnection {
         let url = match &self.place.server {
@@ -308,5 +325,19 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut is_true: impl FnMut
     while !is_true().await {
         assert!(Instant::now() < deadline, "it never came true: {what}");
         sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Copies a directory and what is in it.
+pub fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
