@@ -9,6 +9,8 @@ mod engine;
 mod http;
 mod inbox;
 mod run;
+#[cfg(test)]
+mod sample;
 mod standing;
 mod trouble;
 mod webhook;

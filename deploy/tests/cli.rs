@@ -3,7 +3,7 @@
 
 mod support;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Sandbox, git_repository};
 
 #[test]
@@ -305,6 +305,41 @@ fn a_data_dir_serves_one_system_at_a_time() {
     assert_eq!(up.stop(), Some(0));
     // Released by a stop, and what was kept is still there.
     assert_eq!(sandbox.up().stop(), Some(0));
+}
+
+#[test]
+fn dead_letters_that_find_no_room_are_kept_whole_where_they_were() {
+    let sandbox = Sandbox::new();
+    let (config, dead) = (sandbox.data().join("vp.toml"), sandbox.data().join("deliver"));
+    std::fs::create_dir_all(&dead).unwrap();
+    let target = "[[deliver]]\nname = \"ops\"\nsessions = [\"chat\"]\nkind = \"webhook\"\n\
+                  url = \"http://127.0.0.1:1/hook\"\nsecret = \"0123456789abcdef\"\n";
+    std::fs::write(&config, target).unwrap();
+    let letter = |what: char| {
+        let notice = json!({
+            "notice_id": format!("m-aaaaaaaaaaaaaaaaaaaaaaaaaa.terminal_{what}"), "session_id": "chat", "event": "vp.mission.completed",
+            "mission_id": "m-aaaaaaaaaaaaaaaaaaaaaaaaaa", "vp_id": "vp.coder.primary", "vp_name": "CODIE",
+            "status": "completed", "terminal": true, "attempt": 1, "time": "2026-11-22T23:27:05.918190Z",
+            "objective": "x".repeat(900), "text": "CODIE completed it",
+        });
+        json!({"time": "2026-11-22T23:27:06.000000Z", "why": "no", "tries": 20, "notice": notice}).to_string()
+            + "\n"
+    };
+    std::fs::write(dead.join("ops.dead.ndjson"), letter('a') + &letter('b')).unwrap();
+    let config = config.to_str().unwrap();
+    let out = sandbox.vp_without_room(&["--config", config, "deliver", "--resend"]);
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("ops.dead.ndjson") && said.contains("too large"), "{said}");
+    assert_eq!(std::fs::read_to_string(dead.join("ops.dead.ndjson")).unwrap(), "", "no half of a letter");
+    let listed = || {
+        let out = sandbox.vp(&["--config", config, "deliver", "--dead", "-o", "ndjson"]);
+        String::from_utf8(out.stdout).unwrap().lines().count()
+    };
+    assert_eq!(listed(), 2);
+    // With room they are dead letters again.
+    assert_eq!(sandbox.vp(&["--config", config, "deliver", "--resend"]).status.code(), Some(1));
+    assert_eq!((listed(), dead.join("ops.dead.resend").exists()), (2, false));
 }
 
 #[test]

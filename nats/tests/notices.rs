@@ -58,6 +58,40 @@ fn outgoing(session_id: &SessionId, keys: impl IntoIterator<Item = u32>) -> Vec<
     keys.into_iter().map(one).collect()
 }
 
+#[tokio::test]
+async fn an_ack_of_what_another_reader_has_acked_leaves_the_next_notice_to_whoever_reads() {
+    let world = World::start().await;
+    let simone = session("simone");
+    send(&world.conn, &outgoing(&simone, 0..3)).await;
+    let mut handing = NoticeReader::open(&world.conn, &simone).await.unwrap();
+    let mut other = NoticeReader::open(&world.conn, &simone).await.unwrap();
+    let waiting = handing.waiting(20, WAIT).await.unwrap();
+    assert_eq!(waiting.notices.len(), 3);
+    read(&mut other, 0..3).await;
+    assert!(handing.ack_through(waiting.last, SHORT).await.unwrap(), "and nothing is behind them");
+    send(&world.conn, &outgoing(&simone, 3..4)).await;
+    assert!(handing.ack_through(waiting.last, SHORT).await.unwrap());
+    let next = other.next(WAIT).await.unwrap().expect("the next one, which nobody has in hand");
+    assert_eq!(next.notice.objective, "3");
+    assert!(handing.ack_through(waiting.last, SHORT).await.unwrap(), "and the next one is in another's hand");
+    next.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_another_reader_has_in_hand_is_not_said_to_be_acked() {
+    let world = World::start().await;
+    let simone = session("simone");
+    send(&world.conn, &outgoing(&simone, 0..2)).await;
+    let mut handing = NoticeReader::open(&world.conn, &simone).await.unwrap();
+    let mut other = NoticeReader::open(&world.conn, &simone).await.unwrap();
+    let waiting = handing.waiting(20, WAIT).await.unwrap();
+    let held = other.next(WAIT).await.unwrap().unwrap();
+    assert!(!handing.ack_through(waiting.last, SHORT).await.unwrap());
+    held.ack().await.unwrap();
+    assert!(handing.ack_through(waiting.last, SHORT).await.unwrap());
+    assert_eq!(handing.waiting(20, SHORT).await.unwrap().notices, []);
+}
+
 /// Reads and acks `keys`, in order.
 async fn read(reader: &mut NoticeReader, keys: std::ops::Range<u32>) {
     for key in keys {

@@ -75,12 +75,14 @@ impl FailureClass {
         Self::ALL.into_iter().find(|class| class.name() == name)
     }
 
-    /// True when trying again cannot help, whatever a lane or a caller says.
+    /// True when no attempt follows, whatever a lane or a caller says: another one cannot help, or, with nothing left
+    /// behind, is not lawful, as the attempt's outcome is recorded by then.
     pub const fn is_permanent(self) -> bool {
         matches!(
             self,
             Self::BudgetExceeded
                 | Self::Guardrail
+                | Self::MissingDeliverable
                 | Self::DeadlineExceeded
                 | Self::InvalidMission
                 | Self::Auth

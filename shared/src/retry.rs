@@ -12,7 +12,7 @@ use crate::failure::FailureClass;
 pub struct RetryPolicy {
     /// How many attempts may count; released ones do not. A mission may say otherwise.
     pub max_attempts: u32,
-    /// The classes that are retried when the mission says nothing. A mission that sets its own
+    /// The classes that are retried when the mission says nothing, none of them permanent. A mission that sets its own
     /// `max_attempts` is retried for every class that is not permanent.
     pub retry_on: Vec<FailureClass>,
     /// How long to wait between attempts.
@@ -44,6 +44,13 @@ impl RetryPolicy {
     pub fn check(&self) -> Result<(), BadRetry> {
         if !(1..=Self::MAX_ATTEMPTS).contains(&self.max_attempts) {
             return Err(BadRetry("max_attempts", "want 1 to 20"));
+        }
+        if self.retry_on.iter().any(|class| class.is_permanent()) {
+            return Err(BadRetry(
+                "retry_on",
+                "want only classes that can be retried: executor_error, timeout, idle_timeout, worker_lost, \
+                 upstream_unavailable, internal",
+            ));
         }
         self.delay.check()
     }
@@ -129,6 +136,22 @@ mod tests {
         for class in FailureClass::ALL {
             assert_eq!(policy.allows(class, 2, Some(3)), !class.is_permanent(), "{class}");
             assert!(!policy.allows(class, 3, Some(3)), "{class}");
+        }
+    }
+
+    #[test]
+    fn a_class_that_is_never_retried_is_refused_and_every_other_one_is_named() {
+        for class in FailureClass::ALL {
+            let checked = RetryPolicy { retry_on: vec![class], ..RetryPolicy::default() }.check();
+            assert_eq!(checked.is_err(), class.is_permanent(), "{class}");
+            if let Err(refused) = checked {
+                let named = FailureClass::ALL.into_iter().filter(|class| refused.1.contains(class.name()));
+                assert!(
+                    named.eq(FailureClass::ALL.into_iter().filter(|class| !class.is_permanent())),
+                    "{refused}"
+                );
+                assert_eq!(refused.0, "retry_on");
+            }
         }
     }
 

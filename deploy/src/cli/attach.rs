@@ -83,6 +83,7 @@ pub async fn run(context: &Context, args: Attach) -> Result<Exit, Failed> {
         turns: 0,
         handed: None,
         played: VecDeque::new(),
+        held: false,
         look_at: Instant::now(),
         delays: Delays::new(&DELAYS),
     };
@@ -126,6 +127,8 @@ struct Attached<'a> {
     handed: Option<Handed>,
     /// Acks that are due: the agent has these.
     played: VecDeque<u64>,
+    /// Another door has one of them in hand, for as long as it likes.
+    held: bool,
     look_at: Instant,
     delays: Delays,
 }
@@ -139,7 +142,8 @@ impl Attached<'_> {
     async fn run(&mut self) -> Result<(), Failed> {
         let stop = shutdown::token();
         loop {
-            if self.caller.is_none() && !self.stay && self.turns == 0 && self.played.is_empty() {
+            let settled = self.turns == 0 && (self.played.is_empty() || self.held);
+            if self.caller.is_none() && !self.stay && settled {
                 self.agent = None;
             }
             let looks = self.agent.is_some() && (self.turns == 0 || !self.played.is_empty());
@@ -223,10 +227,13 @@ impl Attached<'_> {
     }
 
     async fn ack_and_find(&mut self) -> Result<Option<Handed>, vp_nats::notices::NoticeError> {
-        // What was played back may not have been acked in full: the place decides what is new.
         let mut reader = NoticeReader::open(&self.conn, &self.session).await?;
         while let Some(last) = self.played.front().copied() {
-            reader.ack_through(last, WAIT).await?;
+            self.held = !reader.ack_through(last, WAIT).await?;
+            if self.held {
+                // What waits begins with what the agent has: it is not handed over again.
+                return Ok(None);
+            }
             self.played.pop_front();
         }
         if self.turns > 0 || self.handed.is_some() {
@@ -254,11 +261,15 @@ impl Attached<'_> {
         self.turns = 1;
         let mut delays = Delays::new(&RetryDelay::REQUEST).take(5);
         while !self.played.is_empty() {
-            if let Err(error) = self.ack_and_find().await {
-                tracing::warn!(%error, session_id = %self.session, "an ack is due");
-                let Some(delay) = delays.next() else { break };
-                sleep(delay).await;
+            match self.ack_and_find().await {
+                Ok(_) if self.played.is_empty() => break,
+                Ok(_) => {
+                    tracing::warn!(session_id = %self.session, "another door has a notice in hand whose ack is due");
+                }
+                Err(error) => tracing::warn!(%error, session_id = %self.session, "an ack is due"),
             }
+            let Some(delay) = delays.next() else { break };
+            sleep(delay).await;
         }
         Ok(())
     }

@@ -138,9 +138,9 @@ async fn resend(context: &Context, targets: &[DeliverTarget]) -> Result<Exit, Fa
     let (mut sent, mut left_over) = (0_u64, 0_u64);
     for target in targets {
         let dead = DeadLetters::new(&context.settings.data_dir, &target.name);
-        let letters = dead.take().map_err(|why| Failed::new(Exit::Failure, why))?;
+        let mut resend = dead.take().await.map_err(|why| Failed::new(Exit::Failure, why))?;
         let (mut left, poster) = (Vec::new(), Poster::default());
-        for mut letter in letters {
+        for mut letter in std::mem::take(&mut resend.letters) {
             let mut sink = sink_of(target, &letter.notice.session_id, &poster);
             match sink.accept(&letter.notice).await {
                 Ok(()) => sent += 1,
@@ -152,7 +152,7 @@ async fn resend(context: &Context, targets: &[DeliverTarget]) -> Result<Exit, Fa
             }
         }
         left_over += left.len() as u64;
-        dead.settle(&left).map_err(|why| Failed::new(Exit::Failure, why))?;
+        resend.settle(&left).await.map_err(|why| Failed::new(Exit::Failure, why))?;
     }
     output::say(format!("{sent} dead letters were delivered, {left_over} are left"));
     Ok(if left_over == 0 { Exit::Ok } else { Exit::Failure })

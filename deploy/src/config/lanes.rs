@@ -82,6 +82,7 @@ fn take_enabled(lane: &mut Json) -> Result<bool, String> {
 fn full_field(field: &'static str) -> &'static str {
     match field {
         "max_attempts" => "retry.max_attempts",
+        "retry_on" => "retry.retry_on",
         "initial_ms" => "retry.delay.initial_ms",
         "multiplier" => "retry.delay.multiplier",
         "max_ms" => "retry.delay.max_ms",

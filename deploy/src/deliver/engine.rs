@@ -150,7 +150,7 @@ impl Line {
             if let Some((limit, dead)) = &self.limit
                 && (tries >= *limit || refused >= REFUSED_TRIES)
             {
-                match dead.put(notice, why, tries) {
+                match dead.put(notice, why, tries).await {
                     Ok(()) => {
                         tracing::error!(%session_id, %notice_id, why, tries, "not delivered: it is a dead letter");
                         return Some(());

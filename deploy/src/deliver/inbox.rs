@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -36,8 +37,9 @@ impl Inbox {
 
     fn append(&mut self, notice: &Notice) -> io::Result<()> {
         let (file, known) = match &mut self.open {
-            // Somebody may have taken the file away to read it: what comes is not written into the void.
-            Some(open) if self.path.exists() => open,
+            // Somebody may have taken the file away to read it, and put another one there: what comes is not written
+            // into the void.
+            Some(open) if is_in_place(&open.0, &self.path)? => open,
             open => open.insert(open_file(&self.path, self.markdown)?),
         };
         let notice_id = notice.notice_id.as_str();
@@ -64,6 +66,16 @@ impl Sink for Inbox {
             Refusal { why, final_word: false }
         })
     }
+}
+
+/// True when the path still leads to this file, and not to none or another one.
+fn is_in_place(file: &File, path: &Path) -> io::Result<bool> {
+    let there = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        there => there?,
+    };
+    let ours = file.metadata()?;
+    Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino()))
 }
 
 /// Opens it and learns which notices it has. A line that a crash has cut off is taken away: its notice comes again.
@@ -98,4 +110,30 @@ fn open_file(path: &Path, markdown: bool) -> io::Result<(File, HashSet<String>)>
         File::open(dir)?.sync_all()?;
     }
     Ok((file, known))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::super::sample::notice;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_after_the_file_was_replaced_is_in_the_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut inbox = Inbox::new(dir.path(), &notice("a").session_id, false);
+        let (path, rotated) = (inbox.path.clone(), dir.path().join("rotated"));
+        inbox.accept(&notice("a")).await.unwrap();
+        fs::rename(&path, &rotated).unwrap();
+        File::create(&path).unwrap();
+        inbox.accept(&notice("b")).await.unwrap();
+        fs::rename(&path, &rotated).unwrap();
+        inbox.accept(&notice("c")).await.unwrap();
+        let objectives = |path: &Path| {
+            let text = fs::read_to_string(path).unwrap();
+            let lines = text.lines().map(|line| serde_json::from_str::<Notice>(line).unwrap().objective);
+            lines.collect::<Vec<_>>()
+        };
+        assert_eq!((objectives(&rotated), objectives(&path)), (vec!["b".to_owned()], vec!["c".to_owned()]));
+    }
 }

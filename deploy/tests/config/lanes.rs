@@ -51,6 +51,11 @@ fn bad_lanes_are_refused_with_their_key() {
             "want 0 to 1",
         ),
         (
+            "[lanes.\"vp.coder.primary\".retry]\nretry_on = [\"missing_deliverable\"]",
+            "lanes.\"vp.coder.primary\".retry.retry_on",
+            "want only classes that can be retried",
+        ),
+        (
             "[lanes.\"vp.coder.primary\".executor]\nkind = \"magic\"",
             "lanes.\"vp.coder.primary\".executor.kind",
             "unknown variant `magic`",

@@ -22,23 +22,24 @@ pub struct Waiting {
     pub more: u64,
 }
 
+/// Where the session stands. One is in hand at a time, so all behind the last acked one wait.
+struct Stand {
+    /// How many are not acked.
+    left: u64,
+    /// The sequence up to which all are.
+    floor: u64,
+}
+
 impl NoticeReader {
     /// Looks at what waits, at most `max`, without taking it in hand: who dies with it has lost nothing.
     ///
     /// # Errors
     /// [`NoticeError`].
     pub async fn waiting(&self, max: usize, wait: Duration) -> Result<Waiting, NoticeError> {
-        let failed = |why: String| NoticeError { what: "look at the session's notices", why };
-        let info =
-            ask(&self.conn, &format!("CONSUMER.INFO.{NOTICES}.{}", self.place.name), &Value::Null).await;
-        let info = info.map_err(|error| failed(error.to_string()))?;
-        let number = |field: &str| info[field].as_u64().unwrap_or_default();
-        let left = number("num_pending") + number("num_ack_pending");
+        let Stand { left, floor } = self.stand().await?;
         if left == 0 {
             return Ok(Waiting::default());
         }
-        // One is in hand at a time, so all behind the last acked one wait.
-        let floor = info["ack_floor"]["stream_seq"].as_u64().unwrap_or_default();
         let filter = [subject::notices(&self.session_id)];
         let opened = Reader::open(&self.conn, NOTICES, &filter, Start::After(floor)).await;
         let mut reader = opened.map_err(|error| failed(error.to_string()))?;
@@ -66,23 +67,39 @@ impl NoticeReader {
         Ok(waiting)
     }
 
-    /// They were accepted, up to the sequence `last`: none of them is given out again. Fewer are acked when another reader
-    /// has one of them in hand; those come again, with the same notice id.
+    /// They were accepted, up to the sequence `last`: none of them is given out again. True when all of them are acked,
+    /// by whomever; false when another reader has one in hand, which may come again, with the same notice id. What comes
+    /// behind them stays for whoever reads next.
     ///
     /// # Errors
     /// [`NoticeError`].
-    pub async fn ack_through(&mut self, last: u64, wait: Duration) -> Result<(), NoticeError> {
+    pub async fn ack_through(&mut self, last: u64, wait: Duration) -> Result<bool, NoticeError> {
         while let Some(delivery) = self.next(wait).await? {
             let seq = delivery.seq;
             if seq > last {
-                // Another reader was faster; this one is not ours to ack.
-                break;
+                // One is in hand at a time, in order, so another reader has acked all before this one.
+                delivery.hand_back().await?;
+                return Ok(true);
             }
             delivery.ack().await?;
             if seq == last {
-                break;
+                return Ok(true);
             }
         }
-        Ok(())
+        let Stand { left, floor } = self.stand().await?;
+        Ok(left == 0 || floor >= last)
     }
+
+    async fn stand(&self) -> Result<Stand, NoticeError> {
+        let info =
+            ask(&self.conn, &format!("CONSUMER.INFO.{NOTICES}.{}", self.place.name), &Value::Null).await;
+        let info = info.map_err(|error| failed(error.to_string()))?;
+        let number = |field: &str| info[field].as_u64().unwrap_or_default();
+        let floor = info["ack_floor"]["stream_seq"].as_u64().unwrap_or_default();
+        Ok(Stand { left: number("num_pending") + number("num_ack_pending"), floor })
+    }
+}
+
+fn failed(why: String) -> NoticeError {
+    NoticeError { what: "look at the session's notices", why }
 }

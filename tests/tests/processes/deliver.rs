@@ -253,3 +253,44 @@ async fn a_running_agent_is_handed_its_notices_between_its_turns_and_each_once()
     let left = vp.run(["-o", "ndjson", "notices", "--session", "chat"]);
     assert!(left.status.success() && left.stdout.is_empty(), "{left:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_agent_is_handed_a_notice_once_when_another_door_was_faster_with_those_before_it() {
+    let world = World::builder().lane(CODER, noop_lane()).workers(1).start().await;
+    let vp = Installation::of(&world);
+    let unread = async || vp_nats::notices::unread(world.conn()).await.unwrap().values().sum::<u64>();
+    missions(&world, 3).await;
+    until_true("the notices wait", async || unread().await == 3).await;
+    // It says that it read the first message, and plays it back only when it is told to.
+    let gate = vp.dir().join("gate");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &gate, rustix::fs::Mode::RWXU).unwrap();
+    let agent = format!(
+        "IFS= read -r line; echo got; read -r _ < '{}'; printf '%s\\n' \"$line\"; \
+         echo '{{\"type\":\"result\",\"subtype\":\"success\"}}'; {STAND_IN_AGENT}",
+        gate.display()
+    );
+    let mut command = vp.command(["attach", "--session", "chat", "--", "sh", "-c", &agent]);
+    let mut attach = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = attach.stdin.take().unwrap();
+    let said = BufReader::new(tokio::process::ChildStdout::from_std(attach.stdout.take().unwrap()).unwrap());
+    let mut said = said.lines();
+    let mut next = async || said.next_line().await.unwrap().unwrap();
+    assert_eq!(next().await, "got");
+    let shown = vp.run(["-o", "ndjson", "notices", "--session", "chat"]);
+    assert_eq!(String::from_utf8(shown.stdout).unwrap().lines().count(), 3);
+    let more = json!({"reply_mode": "final", "idempotency_key": "late"});
+    world.dispatch_as("chat", CODER, more).await;
+    until_true("the fourth notice waits", async || unread().await == 1).await;
+    std::fs::write(&gate, "go\n").unwrap();
+    assert!(next().await.contains("3 notices"));
+    assert!(next().await.contains("result"));
+    let late = next().await;
+    assert!(late.contains("A notice of the VP lanes"), "{late}");
+    assert!(next().await.contains("result"));
+    until_true("it is acked", async || unread().await == 0).await;
+    writeln!(stdin, "{}", json!({"type": "user", "message": {"role": "user", "content": "hello"}})).unwrap();
+    assert!(next().await.contains("hello"), "the notice is not handed over again");
+    assert!(next().await.contains("result"));
+    drop(stdin);
+    assert!(attach.wait().unwrap().success());
+}

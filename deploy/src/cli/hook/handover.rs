@@ -59,7 +59,10 @@ pub(super) async fn run(
         // Written out first: who is killed in between hands them over again rather than never.
         let acked = timeout_at(deadline, reader.ack_through(waiting.last, WAIT)).await;
         match acked {
-            Ok(Ok(())) => {}
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                tracing::warn!(session_id = %session, "another door has some of the notices in hand and may show them too");
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, session_id = %session, "notices will be handed over again");
             }
