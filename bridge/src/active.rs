@@ -75,7 +75,7 @@ impl Active {
             lanes: config.lanes.clone(),
         };
         let reconciler = Reconciler {
-            log: MissionLog::new(&conn),
+            log: MissionLog::new(conn),
             conn: conn.clone(),
             ledger: Arc::clone(&ledger),
             status: status.clone(),

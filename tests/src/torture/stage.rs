@@ -195,6 +195,9 @@ async fn prepare(conn: &Connection, replicas: usize, lanes: &Lanes) {
 }
 
 /// What an operator does with `vp lanes --pause` and the like.
+///
+/// # Errors
+/// Why it is not known to be so.
 pub async fn set_lane_mode(conn: &Connection, vp_id: &VpId, mode: LaneMode) -> Result<(), String> {
     let wanted = LaneModeRecord { mode, by: "torture".to_owned(), reason: None, since: clock::now() };
     let set = lane_modes::set(conn, vp_id, wanted).await;
