@@ -2,8 +2,8 @@
 //!
 //! After a crash between sending and marking, or with a ledger that is filled anew, what the stream already holds is read
 //! before the first send of anything that is older than this sender. What is older than the stream keeps notices counts as
-//! sent: the stream cannot tell any more, and a session would not find it there either. Each send expects the stream to end where this sender knows it to: of two senders only one goes on, and the other one looks
-//! anew.
+//! sent: the stream cannot tell any more, and a session would not find it there either. Each send expects the stream to end
+//! where this sender knows it to: of two senders only one goes on, and the other one looks anew.
 
 use std::collections::HashSet;
 use std::sync::Arc;
