@@ -5,7 +5,8 @@
 //! - `entity`, `row`, `place`: its tables, and our types as rows.
 //! - `load`, `commit`, `write`: the projector's way in: missions out, one transaction back.
 //! - `ask`: the doors' questions. `browse`: the console's. `outbox`: notices to be sent. `compare`: two ledgers, row by row.
-//! - `known`: what it knows of the log, to be compared with it. `unfinished`: what the reconciler looks through. `retain`: old missions, found and deleted.
+//! - `known`: what it knows of the log, to be compared with it. `unfinished`: what the reconciler looks through.
+//! - `retain`: old missions, found and deleted.
 
 mod ask;
 mod browse;

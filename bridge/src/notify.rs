@@ -1,7 +1,9 @@
 //! The sender: notices from the ledger to the sessions' stream, in order, then marked sent.
 //!
-//! After a crash between sending and marking, what the stream already holds is read before the first send. Each send
-//! expects the stream to end where this sender knows it to: of two senders only one goes on, and the other one looks
+//! After a crash between sending and marking, or with a ledger that is filled anew, what the stream already holds is read
+//! before the first send of anything that is older than this sender. With a ledger that is filled anew, what is older than
+//! the stream keeps notices counts as sent: nothing can tell any more, and a session would not find it there either. Each
+//! send expects the stream to end where this sender knows it to: of two senders only one goes on, and the other one looks
 //! anew.
 
 use std::collections::HashSet;
@@ -15,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use vp_nats::clock;
 use vp_nats::connect::Connection;
 use vp_nats::notices::{
-    NoticeError, Outgoing, Stored, is_replicated, largest, last_sent, send, send_by_ids, sent_since,
+    NoticeError, NoticeStream, Outgoing, largest, notice_stream, send, send_by_ids, sent_since,
 };
 use vp_nats::retry::Delays;
 use vp_shared::error::Chain;
@@ -67,12 +69,27 @@ struct Standing {
     /// The place up to which the ledger has them marked, and since when.
     marked: i64,
     marked_at: Instant,
-    /// Notices behind it that the stream has all the same.
-    already: HashSet<NoticeId>,
+    /// Notices behind it that the stream has all the same; `None` until that was looked up.
+    already: Option<HashSet<NoticeId>>,
     /// The last sequence of the stream that is known to hold no others.
     last: u64,
-    /// True when only ids tell a repeat.
-    replicated: bool,
+    /// The stream as it was when this sender began, and when that was.
+    stream: NoticeStream,
+    began: Instant,
+    /// The ledger knew of no sent notice then: it is new, or is filled anew.
+    anew: bool,
+}
+
+impl Standing {
+    /// True when this notice must not be sent: the stream has it, or may have had it.
+    fn is_sent(&self, row: &notice::Model) -> bool {
+        let born = UtcTime::from_micros(row.created_us);
+        let in_stream = |ids: &HashSet<NoticeId>| {
+            NoticeId::new(&row.notice_id).is_ok_and(|notice_id| ids.contains(&notice_id))
+        };
+        let expired = self.anew && self.stream.has_expired(born, self.began.elapsed());
+        expired || self.already.as_ref().is_some_and(in_stream)
+    }
 }
 
 impl Sender {
@@ -114,11 +131,8 @@ impl Sender {
         };
         loop {
             let rows = self.ledger.unsent(standing.sent, AT_ONCE).await?;
-            if rows.is_empty() {
-                // Nothing was left behind that could be in it.
-                standing.already = HashSet::new();
-                return self.mark(standing).await;
-            }
+            let Some(oldest) = rows.first() else { return self.mark(standing).await };
+            self.look_up(standing, UtcTime::from_micros(oldest.created_us)).await?;
             let sent = self.send(standing, rows).await;
             if sent.is_err() || standing.marked_at.elapsed() > MARK_AFTER {
                 self.mark(standing).await?;
@@ -137,22 +151,33 @@ impl Sender {
         Ok(())
     }
 
-    /// Where the sender before this one has stopped, by its own marks and by what the stream holds.
+    /// Where the sender before this one has stopped, by its own marks.
     async fn stand(&self) -> Result<Standing, SendError> {
-        // In this order: what is written after the first look is not in the stream, or moves its end.
-        let last = last_sent(&self.conn).await?;
-        let replicated = is_replicated(&self.conn).await?;
+        let (stream, began) = (notice_stream(&self.conn).await?, Instant::now());
         let sent = self.ledger.sent().await?;
-        let oldest = self.ledger.unsent(sent, 1).await?;
-        let Stored { ids: already, last } = match oldest.first() {
+        let (last, anew) = (stream.last, sent == 0);
+        Ok(Standing { sent, marked: sent, marked_at: began, already: None, last, stream, began, anew })
+    }
+
+    /// Learns what the stream has of notices whose events were stored from `oldest` on, if any of them may be a sender's
+    /// before this one: a ledger that is filled from the log writes old ones at any time.
+    async fn look_up(&self, standing: &mut Standing, oldest: UtcTime) -> Result<(), SendError> {
+        if oldest > standing.stream.asked_at.plus(SKEW) {
+            standing.already = None;
+        } else if standing.already.is_none() {
             // A notice is stored after its event, by the clock of the same server or one near it.
-            Some(row) => sent_since(&self.conn, before(UtcTime::from_micros(row.created_us))).await?,
-            None => Stored { ids: HashSet::new(), last },
-        };
-        if !already.is_empty() {
-            tracing::info!(notices = already.len(), "found notices that were sent and not marked");
+            let stored = sent_since(&self.conn, oldest.minus(SKEW)).await?;
+            if !stored.ids.is_empty() {
+                tracing::info!(
+                    notices = stored.ids.len(),
+                    "found notices that were sent and may not be marked"
+                );
+            }
+            // What is stored behind this is not in the ids, and moves the stream's end.
+            standing.last = stored.last;
+            standing.already = Some(stored.ids);
         }
-        Ok(Standing { sent, marked: sent, marked_at: Instant::now(), already, last, replicated })
+        Ok(())
     }
 
     /// Sends `rows`, in order; what is confirmed without a gap is sent.
@@ -164,8 +189,10 @@ impl Sender {
         let largest = largest(&self.conn);
         for (nth, row) in rows.into_iter().enumerate() {
             let pos = row.pos;
+            if standing.is_sent(&row) {
+                continue;
+            }
             match outgoing_of(row, largest) {
-                Ok(notice) if standing.already.contains(&notice.notice_id) => {}
                 Ok(notice) => {
                     wanted.push(nth);
                     outgoing.push(notice);
@@ -177,7 +204,7 @@ impl Sender {
                 ),
             }
         }
-        let done = if standing.replicated {
+        let done = if standing.stream.replicated {
             send_by_ids(&self.conn, &outgoing).await
         } else {
             send(&self.conn, &outgoing, standing.last).await
@@ -210,9 +237,4 @@ fn outgoing_of(row: notice::Model, largest: usize) -> Result<Outgoing, &'static 
         json(&notice.within(largest).ok_or("it is too large for nats-server even without its lists")?)
     };
     Ok(Outgoing { notice_id, session_id, body: Bytes::from(body) })
-}
-
-fn before(time: UtcTime) -> UtcTime {
-    let skew = i64::try_from(SKEW.as_micros()).unwrap_or(i64::MAX);
-    UtcTime::from_micros(time.as_micros().saturating_sub(skew))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use vp_nats::clock;
 use vp_nats::connect::Connection;
-use vp_nats::notices::{NoticeError, sent_since};
+use vp_nats::notices::{NoticeError, notice_stream, sent_since};
 use vp_nats::reader::{Reader, ReaderError, Start, StreamIdentity, identity};
 use vp_nats::topology::MISSIONS;
 use vp_shared::ids::NoticeId;
@@ -21,7 +21,8 @@ use before::Before;
 
 use crate::batch::Batch;
 use crate::ledger::{
-    Committed, Cursor, Ledger, LedgerError, LedgerLock, Location, Place, Texts, compare, lock_path, postgres,
+    Committed, Cursor, Ledger, LedgerError, LedgerLock, Location, Place, Texts, compare, lock_path, notice,
+    postgres,
 };
 use crate::live::{Cache, CacheLimits};
 use crate::project::Names;
@@ -253,16 +254,23 @@ async fn project(
     Ok(cursor)
 }
 
-/// Marks what sessions have been told already: up to `sent`, and on from there as long as the stream has it.
+/// Marks what sessions have been told already: up to `sent`, and on from there as long as the stream has it, or may have had
+/// it when nothing is known to be sent.
 async fn mark_sent(conn: &Connection, ledger: &Ledger, mut sent: i64) -> Result<(), RebuildError> {
+    let stream = notice_stream(conn).await?;
     let in_stream = sent_since(conn, UtcTime::from_micros(0)).await?.ids;
+    let anew = sent == 0;
+    let is_told = |row: &notice::Model| {
+        anew && stream.has_expired(UtcTime::from_micros(row.created_us), Duration::ZERO)
+            || NoticeId::new(&row.notice_id).is_ok_and(|notice_id| in_stream.contains(&notice_id))
+    };
     'all: loop {
         let rows = ledger.unsent(sent, NOTICES_AT_ONCE).await?;
         if rows.is_empty() {
             break;
         }
         for row in rows {
-            if !NoticeId::new(&row.notice_id).is_ok_and(|notice_id| in_stream.contains(&notice_id)) {
+            if !is_told(&row) {
                 break 'all;
             }
             sent = row.pos;

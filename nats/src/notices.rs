@@ -2,10 +2,10 @@
 
 mod follow;
 mod standing;
+mod stored;
 mod unread;
 mod waiting;
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +18,17 @@ use tokio::time::{Instant, sleep, timeout};
 use vp_shared::error::Chain;
 use vp_shared::ids::{NoticeId, SessionId};
 use vp_shared::notice::Notice;
-use vp_shared::time::UtcTime;
 
 use crate::ack::{IN_PROGRESS, NAK, Place};
-use crate::api;
 use crate::connect::Connection;
 use crate::delivery::confirmed_ack;
 use crate::pulls::{Ended, PullWait, Puller};
-use crate::reader::{Reader, Record, Start, identity};
 use crate::subject;
 use crate::topology::{NOTICES, ensure_session};
 
 pub use follow::{NoticeFollower, ack_up_to};
 pub use standing::{Standing, standing};
+pub use stored::{NoticeStream, Stored, last_sent, notice_stream, sent_since};
 pub use unread::unread;
 pub use waiting::Waiting;
 
@@ -61,13 +59,8 @@ const HEADERS: usize = 1024;
 const SEND_PATIENCE: Duration = Duration::from_secs(5);
 /// Notices in flight at once.
 const IN_FLIGHT: usize = 512;
-/// How long the stream may take to show what it has.
-const CATCH_UP: Duration = Duration::from_secs(10);
 /// How long one call may send: less than the server remembers ids for.
 const SEND_LIMIT: Duration = Duration::from_mins(1);
-/// How long to wait for what is said to be stored and is not shown.
-const STRAGGLER: Duration = Duration::from_millis(500);
-const BATCH: usize = 1000;
 /// How long a notice may be in a session's hand before it is shown again.
 const SESSION_ACK_WAIT: Duration = Duration::from_secs(30);
 /// The same for a target, which is asked again and again by one process; a late ack counts all the same.
@@ -79,15 +72,6 @@ pub struct Sent {
     /// How many, counted from the first, are confirmed without a gap.
     pub confirmed: usize,
     /// The stream's last sequence after them.
-    pub last: u64,
-}
-
-/// What the stream holds, as of one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Stored {
-    /// The ids of its notices.
-    pub ids: HashSet<NoticeId>,
-    /// Its last sequence then.
     pub last: u64,
 }
 
@@ -197,59 +181,6 @@ async fn send_one(
         };
         confirmed.map(|ack| ack.sequence).map_err(|error| error.to_string())
     })
-}
-
-/// The stream's last sequence, from its leader.
-///
-/// # Errors
-/// [`NoticeError`].
-pub async fn last_sent(conn: &Connection) -> Result<u64, NoticeError> {
-    let found = identity(conn, NOTICES).await;
-    let stream = found
-        .map_err(|error| NoticeError { what: "look up which notices are sent", why: error.to_string() })?;
-    Ok(stream.last_seq)
-}
-
-/// True when the stream has copies on several servers.
-///
-/// # Errors
-/// [`NoticeError`].
-pub async fn is_replicated(conn: &Connection) -> Result<bool, NoticeError> {
-    let info = api::ask(conn, &format!("STREAM.INFO.{NOTICES}"), &serde_json::Value::Null).await;
-    let info =
-        info.map_err(|error| NoticeError { what: "look up which notices are sent", why: error.to_string() })?;
-    Ok(info["config"]["num_replicas"].as_u64().is_some_and(|replicas| replicas > 1))
-}
-
-/// All notices stored at or after `since`: read before the first send after a start, so that one that was sent and not
-/// marked is not sent again, however long ago.
-///
-/// # Errors
-/// [`NoticeError`].
-pub async fn sent_since(conn: &Connection, since: UtcTime) -> Result<Stored, NoticeError> {
-    let failed = |why: String| NoticeError { what: "look up which notices are sent", why };
-    // Who serves the reading may be behind the leader.
-    let mut stored = Stored { ids: HashSet::new(), last: last_sent(conn).await? };
-    let opened = Reader::open(conn, NOTICES, &[], Start::Time(since)).await;
-    let mut reader = opened.map_err(|error| failed(error.to_string()))?;
-    let mut seen = 0;
-    loop {
-        let pending = reader.pending() > 0;
-        if !pending && seen >= stored.last {
-            return Ok(stored);
-        }
-        let wait = if pending { CATCH_UP } else { STRAGGLER };
-        let records = reader.next_batch(BATCH, wait).await.map_err(|error| failed(error.to_string()))?;
-        match records.last() {
-            Some(last) => seen = last.seq,
-            None if pending => return Err(failed("the stream fell silent".to_owned())),
-            // The last ones are older than `since`, or deleted.
-            None => return Ok(stored),
-        }
-        stored.last = stored.last.max(seen);
-        let id_of = |record: &Record| NoticeId::new(record.message_id.as_deref()?).ok();
-        stored.ids.extend(records.iter().filter_map(id_of));
-    }
 }
 
 /// A session's notices, in order, each until it is acked.
