@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn all_faults_are_on_unless_some_are_named() {
-        assert_eq!(options(&[]).kinds().len(), 6);
+        assert_eq!(options(&[]).kinds().len(), 7);
         assert_eq!(options(&["--faults", "link,disk"]).kinds(), [FaultArg::Link, FaultArg::Disk].into());
         assert!(options(&["--faults", "none"]).kinds().is_empty());
     }
