@@ -21,7 +21,7 @@ pub struct BridgeConfig {
     /// How often the missions of dead workers are looked for, beside being told of a death.
     pub sweep_every: Duration,
     /// How long a worker must be gone, with nobody on its subject, before its missions are handed back ahead of their
-    /// lease. A link that is cut for less disturbs nothing.
+    /// lease; longer where its executor may run on for longer. A link that is cut for less disturbs nothing.
     pub recover_after: Duration,
     /// How the reconciler takes its time.
     pub reconcile: ReconcileTimes,
@@ -55,8 +55,8 @@ impl Default for ReconcileTimes {
 }
 
 impl BridgeConfig {
-    /// With batches of at most 1,000 messages, a sweep each 15 s, and workers taken for dead after 20 s; the ledger
-    /// keeps everything, and there is no console.
+    /// With batches of at most 1,000 messages, a sweep each 15 s, and workers taken for dead after 20 s at the earliest;
+    /// the ledger keeps everything, and there is no console.
     pub fn new(ledger: impl Into<String>, lanes: Lanes) -> Self {
         Self {
             ledger: ledger.into(),

@@ -111,6 +111,21 @@ async fn a_worker_that_is_gone_for_less_than_the_longest_cut_keeps_its_missions(
 }
 
 #[tokio::test]
+async fn a_mission_is_not_handed_back_while_an_executor_of_its_lane_may_run_on() {
+    let mut world = World::start().await;
+    let frozen = worker("w-frozen", "life-1");
+    let living = alive(&world.conn, &frozen).await;
+    claim(&mut world, "kept", &frozen).await.leave();
+    // Its patience is a second; a lease of 30 s lets an executor run for 25.
+    let bridge = world.bridge().await;
+    world.settled().await;
+    living.abort();
+    assert!(next(&world, Duration::from_secs(14)).await.is_none());
+    assert_eq!(bridge.status().borrow().handed_back, 0);
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_worker_that_died_while_no_bridge_watched_is_found_too() {
     let mut world = World::start().await;
     let lost = claim(&mut world, "unwatched", &worker("w-dead", "life-1")).await;
